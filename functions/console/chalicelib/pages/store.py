@@ -1,0 +1,61 @@
+"""The store, open to everyone: search, categories, and the page of one app."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from chalicelib import readme, render
+from chalicelib.site import Site
+from chalicelib.visit import Reply, Visit
+from pitrix import bootstrap
+from pitrix.catalog.model import AppSort
+from pitrix.errors import NotFound
+
+_A_PAGE = 24
+_VERSIONS = 20
+
+
+def register(site: Site) -> None:
+    """Add this module's pages to the site."""
+    site.page("/", public=True)(store)
+    site.page("/apps/{app_id}", public=True)(app_page)
+
+
+def store(visit: Visit) -> Reply:
+    """Search box, categories, and the apps that match."""
+    catalog = bootstrap.catalog()
+    asked = {"search": visit.query.get("search", "").strip(), "category": visit.query.get("category", ""),
+             "sort": visit.query.get("sort", "")}
+    sort: AppSort = asked["sort"] if asked["sort"] in get_args(AppSort) else "newest"  # type: ignore[assignment]
+    found = catalog.list_apps(visit.who, search=asked["search"], category=asked["category"], sort=sort,
+                              limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
+    return render.page(visit, "store.html", apps=found.apps, cursor=found.next_cursor, shelves=shelves,
+                       asked=asked, sorts=get_args(AppSort), sort=sort)
+
+
+def app_page(visit: Visit, app_id: str) -> Reply:
+    """What an app is, in its own words, and its versions."""
+    catalog = bootstrap.catalog()
+    app = catalog.get_app(visit.who, app_id)
+    versions = catalog.list_versions(visit.who, app_id, limit=_VERSIONS).versions
+    shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
+    return render.page(visit, "app.html", app=app, versions=versions, shelves=shelves,
+                       readme=_readme(visit, app_id, app.latest_version_id))
+
+
+def _readme(visit: Visit, app_id: str, version_id: str | None) -> str:
+    """The README in the visitor's language if the package has one, else the plain one, as safe HTML."""
+    for path in (f"README.{visit.locale}.md", "README.md"):
+        try:
+            text = bootstrap.catalog().file(visit.who, app_id, version_id or "", path).text
+        except NotFound:
+            continue
+        if text:
+            return readme.to_html(text)
+    return ""
+
+
+def _name(names: dict[str, str], locale: str) -> str:
+    """A category's name in the visitor's language."""
+    return names.get(locale) or names.get("en") or next(iter(names.values()), "")

@@ -1,0 +1,137 @@
+"""The Lambda runtime of the local cloud: fetches events from the runtime API and calls the handler.
+
+Owns what AWS's own Python runtime does there: the search path, the context object, errors by their real class name
+(state machines catch them), and the size limit of an answer. Never used on AWS. Differences that matter are listed in
+`transform.py`. Started as `python -I -S bootstrap.py`, so a function sees its own folder, its layers and the boto3
+that AWS preinstalls, and nothing else of this machine.
+"""
+
+import http.client
+import importlib
+import json
+import os
+import socket
+import sys
+import time
+import traceback
+
+API = "/2018-06-01/runtime"
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024
+MAX_LOG_BYTES = 5_000_000
+
+
+class _Connection(http.client.HTTPConnection):
+    def connect(self):
+        super().connect()
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+class Context:
+    """What a handler gets as its second argument."""
+
+    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+    memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+    log_group_name = f"/aws/lambda/{function_name}"
+    log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
+    identity = None
+    client_context = None
+
+    def __init__(self, request_id, arn, deadline_ms):
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self._deadline_ms = deadline_ms
+
+    def get_remaining_time_in_millis(self):
+        """Milliseconds until the invocation times out; never below zero."""
+        return max(0, int(self._deadline_ms - time.time() * 1000))
+
+
+def main():
+    """Answer invocations until the emulator goes away."""
+    signal_fd = _redirect_output(os.environ["PITRIX_LOCAL_LOGS"])
+    connection = _Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+    try:
+        handler = _load()
+    except BaseException as error:
+        _log_error(error, "init")
+        _call(connection, "POST", "/init/error", _describe(error))
+        sys.exit(1)
+    while True:
+        answer, event = _call(connection, "GET", "/invocation/next")
+        request_id = answer["Lambda-Runtime-Aws-Request-Id"]
+        arn, deadline_ms = answer["Lambda-Runtime-Invoked-Function-Arn"], int(answer["Lambda-Runtime-Deadline-Ms"])
+        try:
+            result = json.dumps(handler(json.loads(event), Context(request_id, arn, deadline_ms))).encode()
+            if len(result) > MAX_RESPONSE_BYTES:
+                raise ResponseSizeTooLarge(f"The answer has {len(result)} bytes; Lambda takes {MAX_RESPONSE_BYTES}.")
+            kind = "response"
+        except Exception as error:
+            _log_error(error, request_id)
+            result, kind = _describe(error), "error"
+        # The emulator waits 50 ms for log output of a call that prints nothing: print one empty line.
+        os.write(signal_fd, b"\n")
+        _call(connection, "POST", f"/invocation/{request_id}/{kind}", result)
+
+
+class ResponseSizeTooLarge(Exception):
+    """The handler's answer is larger than Lambda allows."""
+
+
+def _load():
+    if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
+        raise RuntimeError("AWS_ENDPOINT_URL does not point at the local cloud: refusing to call the real AWS.")
+    layers = os.environ["PITRIX_LOCAL_LAYERS"]
+    names = os.environ.get("LOCAL_LAYERS", "").split()
+    sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"]]
+    sys.path += [f"{layers}/{name}/{part}" for name in names for part in ("python", "requirements")]
+    sys.path.append(os.environ["PITRIX_LOCAL_RUNTIME"])
+    module, _, name = os.environ["_HANDLER"].rpartition(".")
+    return getattr(importlib.import_module(module.replace("/", ".")), name)
+
+
+def _call(connection, method, path, body=None):
+    try:
+        connection.request(method, API + path, body=body)
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, http.client.HTTPException):
+        sys.exit(0)  # the emulator ended
+    if answer.status >= 400 and method == "GET":
+        sys.exit(0)
+    return answer.headers, content
+
+
+def _redirect_output(directory):
+    """Send what the function prints to a file of its own; return where the emulator listens."""
+    path = os.path.join(directory, f"{Context.function_name}.log")
+    if os.path.exists(path) and os.path.getsize(path) > MAX_LOG_BYTES:
+        os.replace(path, f"{path}.1")
+    signal_fd = os.dup(1)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - lives as long as the process
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    return signal_fd
+
+
+def _describe(error):
+    name = type(error).__name__
+    if isinstance(error, ResponseSizeTooLarge):
+        name = "Function.ResponseSizeTooLarge"
+    return json.dumps(
+        {"errorMessage": str(error), "errorType": name, "stackTrace": traceback.format_tb(error.__traceback__)}
+    ).encode()
+
+
+def _log_error(error, request_id):
+    trace = "".join(traceback.format_exception(error))
+    print(
+        json.dumps({"level": "ERROR", "request_id": request_id, "error": type(error).__name__, "trace": trace}),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

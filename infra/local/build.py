@@ -1,0 +1,178 @@
+"""What is deployed, built from the repository: function zips and layer directories.
+
+Owns building them reproducibly and only when something changed. Never talks to the emulator. On AWS `sam build` does
+this job with the Makefiles in the layers' folders; both take the same files and the same pins.
+"""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.paths import CACHE, ROOT, VENV, venv_python
+from infra.local.progress import UserError
+from infra.local.transform import Layer
+from infra.local.venvs import building, install
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_NEVER = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Store"}
+_BUILD_ONLY = {"Makefile", "requirements.txt", "build-requirements.txt", "build_assets.py"}
+_PREINSTALLED = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
+"""What AWS's Python runtime brings along."""
+
+_BOOTSTRAP = """#!/bin/sh
+exec "$PITRIX_LOCAL_PYTHON" -I -S "$PITRIX_LOCAL_BOOTSTRAP"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """A zip ready for upload; ``key`` holds its digest."""
+
+    key: str
+    content: bytes
+
+
+def function_zip(folder: Path) -> Artifact:
+    """Zip a function's folder with the local bootstrap; the same files give the same bytes.
+
+    A ``requirements.txt`` in the folder is installed into the zip, as `sam build` does; a ``build_assets.py`` is run
+    with its ``build-requirements.txt`` installed, as the Makefile beside it does.
+    """
+    sources = [folder]
+    if (folder / "requirements.txt").exists():
+        sources.append(_installed(folder / "requirements.txt"))
+    if (folder / "build_assets.py").exists():
+        sources.append(_assets(folder))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        _write(archive, "bootstrap", _BOOTSTRAP.encode(), mode=0o755)
+        for source in sources:
+            for path in _files(source):
+                name = path.relative_to(source).as_posix()
+                if name not in _BUILD_ONLY:
+                    _write(archive, name, path.read_bytes(), mode=0o644)
+    content = buffer.getvalue()
+    return Artifact(key=f"{folder.name}-{hashlib.sha256(content).hexdigest()[:32]}.zip", content=content)
+
+
+def build_layer(root: Path, layer: Layer, into: Path) -> bool:
+    """Make ``into/NAME`` hold what a function finds under /opt: our packages in ``python``, theirs in ``requirements``.
+
+    Our packages are copied, so that a platform that runs is not changed by an edit; theirs are a link into a cache that
+    all data directories share.
+
+    Returns:
+        Whether anything changed.
+    """
+    source = (root / layer.source).resolve()
+    target = into / layer.name
+    stamp = target / "digest"
+    # A folder that is a package itself is the layer's package; otherwise the packages in it are.
+    packages = [source] if (source / "__init__.py").exists() else _packages(source)
+    digest = hashlib.sha256(sys.version.encode())
+    for package in packages:
+        for path in _files(package):
+            digest.update(f"{package.name}/{path.relative_to(package)}".encode())
+            digest.update(path.read_bytes())
+    requirements = source / "requirements.txt"
+    if requirements.exists():
+        digest.update(requirements.read_bytes())
+    if stamp.exists() and stamp.read_text() == digest.hexdigest() and _link_is_alive(target / "requirements"):
+        return False
+    shutil.rmtree(target, ignore_errors=True)
+    for package in packages:
+        shutil.copytree(package, target / "python" / package.name, ignore=shutil.ignore_patterns(*_NEVER))
+    compileall.compile_dir(target / "python", quiet=2)
+    if requirements.exists():
+        (target / "requirements").symlink_to(_installed(requirements))
+    stamp.write_text(digest.hexdigest())
+    return True
+
+
+def lambda_runtime() -> Path:
+    """The folder with what AWS preinstalls for Python functions: links to boto3 and its dependencies in ``.venv``."""
+    folder = VENV / "lambda-runtime"
+    site = next((VENV / "lib").glob("python*/site-packages"))
+    folder.mkdir(exist_ok=True)
+    for name in _PREINSTALLED:
+        link = folder / name
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(site / name)
+    return folder
+
+
+def _installed(requirements: Path) -> Path:
+    digest = hashlib.sha256(sys.version.encode() + requirements.read_bytes()).hexdigest()[:32]
+    folder = CACHE / "requirements" / digest
+    with building():
+        if not folder.exists():
+            draft = folder.with_suffix(".draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            what = f"the pins of {requirements.relative_to(ROOT)}"
+            install(venv_python(VENV), "--no-deps", "--target", str(draft), "-r", str(requirements), what=what)
+            shutil.rmtree(draft / "bin", ignore_errors=True)
+            draft.rename(folder)
+    return folder
+
+
+def _assets(folder: Path) -> Path:
+    script, requirements = folder / "build_assets.py", folder / "build-requirements.txt"
+    digest = hashlib.sha256(script.read_bytes() + requirements.read_bytes()).hexdigest()[:32]
+    made = CACHE / "assets" / digest
+    if not made.exists():
+        draft = made.with_suffix(".draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        environment = {**os.environ, "PYTHONPATH": str(_installed(requirements))}
+        call = [str(venv_python(VENV)), str(script), str(draft)]
+        done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UserError(f"{script.relative_to(ROOT)} failed:\n    {done.stderr.strip()[-600:]}")
+        draft.rename(made)
+    return made
+
+
+def _packages(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if (entry / "__init__.py").exists())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for directory, subdirectories, names in os.walk(folder):
+        subdirectories[:] = sorted(name for name in subdirectories if name not in _NEVER)
+        for name in sorted(names):
+            if name not in _NEVER and not name.endswith(".pyc"):
+                yield Path(directory, name)
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes, *, mode: int) -> None:
+    entry = zipfile.ZipInfo(name, date_time=_EPOCH)
+    entry.external_attr = mode << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, content)
+
+
+def _link_is_alive(link: Path) -> bool:
+    return not link.is_symlink() or link.exists()
+
+
+def build_agent(into: Path) -> bytes | None:
+    """Build the agent bundle with ``infra/agent/build.py``; None when the repository has no agent."""
+    script = ROOT / "infra/agent/build.py"
+    if not script.exists():
+        return None
+    into.mkdir(parents=True, exist_ok=True)
+    target = into / "agent.pyz"
+    call = "import sys, pathlib; from infra.agent.build import build; build(pathlib.Path(sys.argv[1]))"
+    subprocess.run([venv_python(VENV), "-c", call, str(target)], check=True, cwd=ROOT, capture_output=True)
+    return target.read_bytes()

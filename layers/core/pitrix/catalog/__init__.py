@@ -1,0 +1,1 @@
+"""The store: apps, versions, categories, and what a package shows of itself."""

@@ -1,0 +1,72 @@
+"""Archives and files of packages in the catalog's bucket, named by their digest.
+
+Owns the layout ``archives/<hex>.tgz`` and ``files/<hex>/<path>``. Never writes into the bucket that uploads
+go to (that would trigger the indexer again). What is stored is immutable: the same digest is the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pitrix.errors import NotFound
+
+
+class S3PackageStore:
+    """`ports.PackageStore` on an S3 bucket. ``connect`` gives a client that signs with version 4."""
+
+    def __init__(self, connect: Callable[[], Any], bucket: str) -> None:
+        self._connect = connect
+        self._bucket = bucket
+
+    def put_archive(self, digest: str, archive: bytes) -> None:
+        self._connect().put_object(
+            Bucket=self._bucket, Key=_archive_key(digest), Body=archive, ContentType="application/gzip"
+        )
+
+    def archive(self, digest: str) -> bytes:
+        client = self._connect()
+        try:
+            answer = client.get_object(Bucket=self._bucket, Key=_archive_key(digest))
+        except client.exceptions.NoSuchKey:
+            raise NotFound(f"The archive {digest} is not in the store.") from None
+        data: bytes = answer["Body"].read()
+        return data
+
+    def put_file(self, digest: str, path: str, data: bytes, content_type: str) -> None:
+        # "attachment": a picture still shows inside a page, but nobody is led onto a file that runs as one.
+        self._connect().put_object(
+            Bucket=self._bucket,
+            Key=_file_key(digest, path),
+            Body=data,
+            ContentType=content_type,
+            ContentDisposition="attachment",
+        )
+
+    def archive_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+        url: str = self._connect().generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": _archive_key(digest),
+                "ResponseContentDisposition": f'attachment; filename="{filename}"',
+            },
+            ExpiresIn=expires_in_s,
+        )
+        return url
+
+    def file_url(self, digest: str, path: str, expires_in_s: int) -> str:
+        url: str = self._connect().generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": _file_key(digest, path)},
+            ExpiresIn=expires_in_s,
+        )
+        return url
+
+
+def _archive_key(digest: str) -> str:
+    return f"archives/{digest.removeprefix('sha256:')}.tgz"
+
+
+def _file_key(digest: str, path: str) -> str:
+    return f"files/{digest.removeprefix('sha256:')}/{path}"

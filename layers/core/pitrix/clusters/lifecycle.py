@@ -1,0 +1,192 @@
+"""How a job ends: what becomes of its cluster and nodes, what is metered from then on, and who is told.
+
+Owns the effects of success and failure of every kind of job. Each is idempotent, because the state machine may
+run it again: usage events carry ids made of the job's, and the job itself is closed last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Literal
+
+from pitrix.billing.model import UsageEvent
+from pitrix.clock import Clock
+from pitrix.clusters.model import (
+    Cluster,
+    ClusterStatus,
+    Endpoint,
+    Job,
+    JobError,
+    JobKind,
+    JobStatus,
+    Node,
+    NodeStatus,
+)
+from pitrix.clusters.ports import ClusterStore, Meter
+from pitrix.events import EventBus
+
+#: What a cluster and its nodes are after a job of that kind succeeded; other kinds change neither.
+_AFTER: dict[JobKind, tuple[ClusterStatus, NodeStatus, str]] = {
+    JobKind.DEPLOY: (ClusterStatus.ACTIVE, NodeStatus.ACTIVE, "ClusterCreated"),
+    JobKind.START: (ClusterStatus.ACTIVE, NodeStatus.ACTIVE, "ClusterStarted"),
+    JobKind.STOP: (ClusterStatus.STOPPED, NodeStatus.STOPPED, "ClusterStopped"),
+    JobKind.CEASE: (ClusterStatus.CEASED, NodeStatus.CEASED, "ClusterCeased"),
+}
+_WEB = ("http", "https")
+
+
+class JobClosing:
+    """Ends jobs."""
+
+    def __init__(self, *, store: ClusterStore, meter: Meter, events: EventBus, clock: Clock) -> None:
+        self._store = store
+        self._meter = meter
+        self._events = events
+        self._clock = clock
+
+    def succeed(self, job: Job) -> None:
+        """End a job whose plan was done; the plan of an ``undo`` ends it as failed or cancelled."""
+        if job.status.ended:
+            return
+        if job.part == "undo":
+            self._end_undone(job)
+            return
+        if job.kind in _AFTER:
+            self._advance(job)
+        else:
+            self._release(job)
+        self._end(job, JobStatus.SUCCEEDED, None)
+
+    def fail(self, job: Job, error: JobError) -> None:
+        """End a job that could not do its plan. The cluster stays as it was before, except for a new one."""
+        if job.status.ended:
+            return
+        if job.part == "undo":
+            # What is left is still held: the cluster can be ceased, which looks for it again.
+            first = job.error or error
+            error = JobError(
+                code=first.code,
+                message=f"{first.message}. Cleaning up failed, too: {error.message}. Cease the cluster to retry.",
+                step_id=first.step_id,
+            )
+        self._release(job, ClusterStatus.FAILED if job.kind is JobKind.DEPLOY else None)
+        self._end(job, JobStatus.FAILED, error if job.part == "undo" else job.error or error)
+
+    def _advance(self, job: Job) -> None:
+        status, node_status, event = _AFTER[job.kind]
+        nodes = self._store.nodes(job.cluster_id)
+        now = self._clock.now()
+        cluster = self._store.cluster(job.cluster_id)
+        assert cluster is not None, "a job's cluster is never removed"
+        # Running time is counted from the moment that the application is there, and no longer than until
+        # its owner asked for the end of it.
+        ends = job.kind in (JobKind.STOP, JobKind.CEASE)
+        self._meter.send(usage_events(cluster, nodes, job, job.created_at if ends else now))
+        for node in nodes:
+            self._store.change_node(node.cluster_id, node.node_id, _set_status(node_status))
+
+        def change(cluster: Cluster) -> None:
+            cluster.status, cluster.status_at = status, now
+            cluster.transition, cluster.job_id = "", None
+            cluster.endpoints = endpoints(cluster, nodes) if status is ClusterStatus.ACTIVE else []
+            if status is ClusterStatus.CEASED:
+                cluster.holds_resources, cluster.network_id = False, None
+
+        self._store.change_cluster(job.cluster_id, change)
+        self._events.publish(event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
+
+    def _end_undone(self, job: Job) -> None:
+        for node in self._store.nodes(job.cluster_id):
+            self._store.change_node(node.cluster_id, node.node_id, _set_status(NodeStatus.CEASED))
+        self._release(job, ClusterStatus.FAILED, gone=True)
+        cancelled = job.error is not None and job.error.code == "JobCancelled"
+        self._end(job, JobStatus.CANCELLED if cancelled else JobStatus.FAILED, job.error)
+
+    def _release(self, job: Job, status: ClusterStatus | None = None, *, gone: bool = False) -> None:
+        now = self._clock.now()
+
+        def change(cluster: Cluster) -> None:
+            if cluster.job_id != job.job_id:
+                return
+            cluster.transition, cluster.job_id = "", None
+            if status is not None:
+                cluster.status, cluster.status_at = status, now
+            if gone:
+                cluster.holds_resources, cluster.network_id = False, None
+
+        self._store.change_cluster(job.cluster_id, change)
+
+    def _end(self, job: Job, status: JobStatus, error: JobError | None) -> None:
+        now = self._clock.now()
+
+        def change(job: Job) -> None:
+            job.status, job.error, job.finished_at = status, error, now
+
+        self._store.change_job(job.job_id, change)
+        self._events.publish(
+            f"Job{status.value.capitalize()}",
+            job.job_id,
+            {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path},
+        )
+
+
+def usage_events(cluster: Cluster, nodes: Sequence[Node], job: Job, at: datetime) -> list[UsageEvent]:
+    """Return what is metered from ``at`` on because of ``job``: the machines while they run, the volumes
+    until the cluster is ceased. The frontgate is the platform's own and free."""
+    return [
+        UsageEvent(
+            event_id=f"{job.job_id}.{node.node_id}",
+            account=cluster.account,
+            cluster_id=cluster.cluster_id,
+            node_id=node.node_id,
+            app_id=cluster.app_id,
+            kind=kind,
+            at=at,
+            quantities=quantities,
+        )
+        for node in nodes
+        if not node.frontgate
+        for kind, quantities in [_metered(node, job.kind)]
+    ]
+
+
+def _metered(node: Node, kind: JobKind) -> tuple[Literal["start", "stop"], dict[str, int]]:
+    volume = {"volume_gib": node.volume_gib} if node.volume_gib else {}
+    if kind in (JobKind.DEPLOY, JobKind.START):
+        return "start", {"vcpu": node.cpu, "memory_mib": node.memory_mib, **volume}
+    if kind is JobKind.STOP and volume:
+        return "start", {**volume, "node": 0}
+    return "stop", {}
+
+
+def endpoints(cluster: Cluster, nodes: Sequence[Node]) -> list[Endpoint]:
+    """Return where the application is reached: each of its doors on each node of the roles that serve it."""
+    found = []
+    for name, door in cluster.endpoint_ports.items():
+        for node in nodes:
+            if node.frontgate or node.role not in door["roles"] or not node.private_ip:
+                continue
+            protocol, host, port = str(door["protocol"]), node.private_ip, door["port"]
+            if not isinstance(port, int):
+                continue  # a reference that the answers left open: there is no number to show
+            scheme = protocol if protocol.isalnum() and protocol.isascii() else "tcp"
+            found.append(
+                Endpoint(
+                    name=name,
+                    node_id=node.node_id,
+                    role=node.role,
+                    protocol=protocol,
+                    host=host,
+                    port=port,
+                    url=f"{scheme}://{host}:{port}" + ("/" if scheme in _WEB else ""),
+                )
+            )
+    return found
+
+
+def _set_status(status: NodeStatus) -> Callable[[Node], None]:
+    def change(node: Node) -> None:
+        node.status = status
+
+    return change

@@ -1,0 +1,487 @@
+"""What users do with clusters: preview, deploy, look, act, follow the job.
+
+Owns who may do what and when: a cluster is held by one job at a time, and every operation is a plan that can be
+read before it runs. Does nothing at a cloud itself: it writes the job down and starts its state machine.
+
+Next: ``planning.py`` for the plans, ``execution.py`` for what the state machines call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pitrix import ids
+from pitrix.billing.model import Quote
+from pitrix.catalog.model import App, Version
+from pitrix.clock import Clock
+from pitrix.clusters import planning
+from pitrix.clusters.model import (
+    TRANSITIONS,
+    Cluster,
+    ClusterStatus,
+    Endpoint,
+    Job,
+    JobKind,
+    JobView,
+    Node,
+    Plan,
+    Progress,
+    StepStatus,
+)
+from pitrix.clusters.ports import ClusterStore, StateMachines
+from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
+from pitrix.events import EventBus
+from pitrix.identity.model import Principal, require, require_owned
+from pitrix.packages import service as packages
+from pitrix.packages.model import ClusterSpec, Package, RoleSpec
+from pitrix.runtimes.model import Runtime
+
+#: A plan larger than this is refused: one job's history must stay under 25,000 events (Step Functions quota).
+MAX_NODES = 200
+_NAME_LENGTH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployRequest:
+    """What a user sends to deploy an application; ``answers`` are those to the version's form."""
+
+    app_id: str
+    runtime_id: str
+    version_id: str | None = None
+    name: str | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionParams:
+    """What an action may need: ``run-service`` takes a service, a role and the service's parameters."""
+
+    service: str | None = None
+    role: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanView:
+    """A preview: the plan, and the price an hour before and after it."""
+
+    plan: Plan
+    micros_per_hour_before: int
+    micros_per_hour_after: int
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """The answer to a deployment that was begun."""
+
+    cluster: Cluster
+    job: Job
+
+
+class Catalog(Protocol):
+    """What clusters ask of the catalog."""
+
+    def get_app(self, who: Principal, app_id: str) -> App: ...
+    def get_version(self, who: Principal, app_id: str, version_id: str) -> Version: ...
+    def load_package(self, who: Principal, version_id: str) -> Package: ...
+    def count_deployment(self, who: Principal, app_id: str, cluster_id: str) -> None: ...
+
+
+class ClusterService:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        store: ClusterStore,
+        catalog: Catalog,
+        runtime: Callable[[Principal, str], Runtime],
+        quote: Callable[[Principal, ClusterSpec, Runtime], Quote],
+        machines: StateMachines,
+        events: EventBus,
+        clock: Clock,
+        agent_deadline_s: int,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._runtime = runtime
+        self._quote = quote
+        self._machines = machines
+        self._events = events
+        self._clock = clock
+        self._agent_deadline_s = agent_deadline_s
+
+    # --- deploying -----------------------------------------------------------------------------------------
+
+    def plan(self, who: Principal, request: DeployRequest) -> PlanView:
+        """Return what a deployment would create, step by step, and what it would cost.
+
+        Raises:
+            InvalidInput: an answer is wrong; names each.
+            NotFound: no such app, version or runtime, for this user.
+            Unprocessable: the version cannot be deployed.
+        """
+        _, _, plan = self._prepare(who, request)
+        return PlanView(
+            plan=plan,
+            micros_per_hour_before=0,
+            micros_per_hour_after=plan.micros_per_hour,
+            currency=plan.currency,
+        )
+
+    def create(self, who: Principal, request: DeployRequest) -> Deployment:
+        """Begin to deploy an application; the job tells how it goes. Raises as :meth:`plan` does."""
+        cluster, nodes, plan = self._prepare(who, request)
+        job = self._new_job(who, cluster, JobKind.DEPLOY, plan, {})
+        cluster.transition, cluster.job_id = TRANSITIONS[JobKind.DEPLOY][0], job.job_id
+        self._store.claim(cluster, job, plan.steps, nodes)
+        self._catalog.count_deployment(who, cluster.app_id, cluster.cluster_id)
+        return Deployment(cluster=cluster, job=self._start(job))
+
+    def _prepare(self, who: Principal, request: DeployRequest) -> tuple[Cluster, list[Node], Plan]:
+        require(who, "clusters", "create")
+        app = self._catalog.get_app(who, request.app_id)
+        version_id = request.version_id or app.latest_version_id
+        if version_id is None:
+            raise Unprocessable(f"{app.title or app.name} has no released version that could be deployed.")
+        version = self._catalog.get_version(who, app.app_id, version_id)
+        if version.status != "released":
+            raise Unprocessable(f"Version {version.name} is {version.status}; only a released one is deployed.")
+        runtime = self._runtime(who, request.runtime_id)
+        package = self._catalog.load_package(who, version_id)
+        spec = self._render(package, request)
+        quote = self._quote(who, spec, runtime)
+        cluster = self._new_cluster(who, request, app, version, runtime, spec)
+        cluster.currency, cluster.micros_per_hour = quote.currency, quote.micros_per_hour
+        nodes = new_nodes(cluster)
+        plan = planning.deploy(
+            cluster, nodes, agent_deadline_s=self._agent_deadline_s, payload=bool(package.payload)
+        )
+        return cluster, nodes, plan
+
+    def _render(self, package: Package, request: DeployRequest) -> ClusterSpec:
+        answers = packages.complete_answers(packages.form(package), request.answers)
+        spec = packages.render(package, answers)
+        machines = sum(role.machines for role in spec.roles)
+        if machines == 0:
+            raise InvalidInput("These answers ask for no machine at all; give at least one role a count.")
+        if machines > MAX_NODES:
+            raise InvalidInput(f"These answers ask for {machines} machines; at most {MAX_NODES} are possible.")
+        return spec
+
+    def _new_cluster(
+        self,
+        who: Principal,
+        request: DeployRequest,
+        app: App,
+        version: Version,
+        runtime: Runtime,
+        spec: ClusterSpec,
+    ) -> Cluster:
+        name = (request.name or spec.name or app.name).strip()
+        if not 1 <= len(name) <= _NAME_LENGTH:
+            raise InvalidInput(
+                f"name: must have 1 to {_NAME_LENGTH} characters.",
+                errors=[FieldError("name", f"must have 1 to {_NAME_LENGTH} characters")],
+            )
+        now = self._clock.now()
+        return Cluster(
+            cluster_id=ids.new("cl"),
+            name=name,
+            description=spec.description,
+            owner_id=who.user_id,
+            owner_path=who.owner_path,
+            account=who.owner_path,
+            app_id=app.app_id,
+            app_name=app.name,
+            version_id=version.version_id,
+            version=version.name,
+            runtime_id=runtime.runtime_id,
+            roles=spec.roles,
+            env=spec.env,
+            endpoint_ports={
+                name: {"port": door.port, "protocol": door.protocol, "roles": door.roles}
+                for name, door in spec.endpoints.items()
+            },
+            answers=request.answers,
+            created_at=now,
+            status_at=now,
+        )
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def list_clusters(
+        self, who: Principal, *, limit: int = 50, cursor: str | None = None
+    ) -> tuple[list[Cluster], str | None]:
+        """Return the clusters of this user's part of the tree, newest first."""
+        require(who, "clusters", "read")
+        return self._store.clusters(who.owner_path, limit=limit, cursor=cursor)
+
+    def get(self, who: Principal, cluster_id: str) -> Cluster:
+        """Return one cluster.
+
+        Raises:
+            NotFound: there is none of that id, for this user.
+        """
+        require(who, "clusters", "read")
+        cluster = self._store.cluster(cluster_id)
+        if cluster is None:
+            raise NotFound(f"Cluster {cluster_id} does not exist.")
+        require_owned(who, cluster.owner_path, f"Cluster {cluster_id}")
+        return cluster
+
+    def rename(
+        self,
+        who: Principal,
+        cluster_id: str,
+        *,
+        name: str | None,
+        description: str | None,
+        if_version: int | None = None,
+    ) -> Cluster:
+        """Give a cluster another name or description.
+
+        Raises:
+            PreconditionFailed: it is no longer at ``if_version``.
+        """
+        require(who, "clusters", "update")
+        self.get(who, cluster_id)
+        if name is not None and not 1 <= len(name.strip()) <= _NAME_LENGTH:
+            raise InvalidInput(
+                f"name: must have 1 to {_NAME_LENGTH} characters.",
+                errors=[FieldError("name", f"must have 1 to {_NAME_LENGTH} characters")],
+            )
+
+        def change(cluster: Cluster) -> None:
+            if if_version is not None and cluster.version_no != if_version:
+                raise PreconditionFailed("The cluster was changed since you read it; read it again.")
+            if name is not None:
+                cluster.name = name.strip()
+            if description is not None:
+                cluster.description = description
+
+        return self._store.change_cluster(cluster_id, change)
+
+    def nodes(self, who: Principal, cluster_id: str) -> list[Node]:
+        """Return the nodes of a cluster, its frontgate last."""
+        self.get(who, cluster_id)
+        return self._store.nodes(cluster_id)
+
+    def endpoints(self, who: Principal, cluster_id: str) -> list[Endpoint]:
+        """Return where the application answers; empty unless it is active."""
+        return self.get(who, cluster_id).endpoints
+
+    # --- acting --------------------------------------------------------------------------------------------
+
+    def preview(self, who: Principal, cluster_id: str, action: str, params: ActionParams) -> PlanView:
+        """Return what an action would do. Raises as :meth:`act` does."""
+        cluster, kind, plan = self._prepare_action(who, cluster_id, action, params)
+        after = 0 if kind is JobKind.CEASE else cluster.micros_per_hour
+        return PlanView(
+            plan=plan,
+            micros_per_hour_before=cluster.micros_per_hour,
+            micros_per_hour_after=after,
+            currency=cluster.currency,
+        )
+
+    def act(self, who: Principal, cluster_id: str, action: str, params: ActionParams) -> Job:
+        """Begin an action (``start``, ``stop``, ``run-service``, ``cease``) and return its job.
+
+        Raises:
+            NotFound: there is no such cluster or action, for this user.
+            Conflict: another job holds the cluster, or its state does not allow the action.
+            InvalidInput: a parameter is wrong.
+        """
+        cluster, kind, plan = self._prepare_action(who, cluster_id, action, params)
+        job = self._new_job(who, cluster, kind, plan, {"service": params.service} if params.service else {})
+        cluster.transition, cluster.job_id = TRANSITIONS[kind][0], job.job_id
+        self._store.claim(cluster, job, plan.steps)
+        return self._start(job)
+
+    def _prepare_action(
+        self, who: Principal, cluster_id: str, action: str, params: ActionParams
+    ) -> tuple[Cluster, JobKind, Plan]:
+        require(who, "clusters", "operate")
+        cluster = self.get(who, cluster_id)
+        kind = _action(action)
+        if cluster.job_id is not None:
+            raise Conflict(
+                f"{cluster.name} is {cluster.transition} (job {cluster.job_id}); wait for that job to end."
+            )
+        allowed = TRANSITIONS[kind][1]
+        if cluster.status not in allowed:
+            states = " or ".join(sorted(status.value for status in allowed))
+            raise Conflict(f"{cluster.name} is {cluster.status.value}; {action} needs it to be {states}.")
+        nodes = self._store.nodes(cluster_id)
+        if kind is JobKind.START:
+            plan = planning.start(cluster, nodes, agent_deadline_s=self._agent_deadline_s)
+        elif kind is JobKind.STOP:
+            plan = planning.stop(cluster, nodes)
+        elif kind is JobKind.RUN_SERVICE:
+            if params.service is None:
+                raise InvalidInput(
+                    "service: is required; name the custom service to run.",
+                    errors=[FieldError("service", "is required")],
+                )
+            plan = planning.run_service(cluster, nodes, params.role, params.service, params.params)
+        else:
+            plan = planning.cease(cluster, nodes, running=cluster.status is ClusterStatus.ACTIVE)
+        return cluster, kind, plan
+
+    # --- jobs ----------------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        who: Principal,
+        *,
+        cluster_id: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> tuple[list[Job], str | None]:
+        """Return jobs, newest first; those of one cluster where ``cluster_id`` is given."""
+        require(who, "jobs", "read")
+        if cluster_id is not None:
+            self.get(who, cluster_id)
+            return self._store.jobs_of_cluster(cluster_id, limit=limit, cursor=cursor)
+        return self._store.jobs(who.owner_path, limit=limit, cursor=cursor)
+
+    def job(self, who: Principal, job_id: str) -> JobView:
+        """Return a job with its steps, those of the clean-up after a failure at the end.
+
+        Raises:
+            NotFound: there is none of that id, for this user.
+        """
+        require(who, "jobs", "read")
+        job = self._store.job(job_id)
+        if job is None:
+            raise NotFound(f"Job {job_id} does not exist.")
+        require_owned(who, job.owner_path, f"Job {job_id}")
+        steps = self._store.steps(job_id, "main")
+        if job.part == "undo":
+            steps += self._store.steps(job_id, "undo")
+        done = sum(step.status in (StepStatus.SUCCEEDED, StepStatus.FAILED) for step in steps)
+        return JobView(job=job, progress=Progress(done=done, total=len(steps)), steps=steps)
+
+    def cancel(self, who: Principal, job_id: str) -> Job:
+        """Ask a deployment to end; it removes what it made, after the steps that are underway.
+
+        Raises:
+            Conflict: the job has ended, or is not a deployment.
+        """
+        require(who, "jobs", "update")
+        job = self.job(who, job_id).job
+        if job.status.ended:
+            raise Conflict(f"Job {job_id} has ended already ({job.status.value}).")
+        if job.kind is not JobKind.DEPLOY:
+            raise Conflict(f"A job of the kind {job.kind.value!r} cannot be cancelled; wait for it to end.")
+
+        def change(job: Job) -> None:
+            job.cancel_requested = True
+
+        return self._store.change_job(job_id, change)
+
+    def runtime_in_use(self, runtime_id: str) -> bool:
+        """Whether a cluster that has resources runs on that runtime."""
+        return self._store.runtime_in_use(runtime_id)
+
+    def sweep(self) -> int:
+        """Start again what was interrupted; called every minute. Returns how many jobs that were.
+
+        A job whose execution died (a lost emulator, an aborted execution, a start that never reached Step
+        Functions) goes on from its journal, because every step is idempotent.
+        """
+        resumed = 0
+        for job in self._store.unended_jobs():
+            if job.execution and self._machines.running(job.kind, job.execution):
+                continue
+            age_s = (self._clock.now() - job.created_at).total_seconds()
+            if not job.execution and age_s < 60:
+                continue  # its creator is about to start it
+
+            def next_attempt(job: Job) -> None:
+                job.attempt += 1 if job.execution else 0
+
+            self._start(self._store.change_job(job.job_id, next_attempt))
+            resumed += 1
+        return resumed
+
+    # --- details -------------------------------------------------------------------------------------------
+
+    def _new_job(
+        self, who: Principal, cluster: Cluster, kind: JobKind, plan: Plan, params: Mapping[str, Any]
+    ) -> Job:
+        return Job(
+            job_id=ids.new("job"),
+            cluster_id=cluster.cluster_id,
+            kind=kind,
+            owner_id=who.user_id,
+            owner_path=cluster.owner_path,
+            layers=[layer.name for layer in plan.layers],
+            params=dict(params),
+            created_at=self._clock.now(),
+        )
+
+    def _start(self, job: Job) -> Job:
+        execution = self._machines.start(job)
+
+        def note(job: Job) -> None:
+            job.execution = execution
+
+        started = self._store.change_job(job.job_id, note)
+        self._events.publish(
+            "JobStarted",
+            job.job_id,
+            {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path},
+        )
+        return started
+
+
+def new_nodes(cluster: Cluster) -> list[Node]:
+    """Return the nodes that a cluster's roles ask for, replicas under ``<role>-replica``, frontgate last."""
+    nodes: list[Node] = []
+    for role in cluster.roles:
+        names = [(role.role, role.count)]
+        if role.replicas:
+            names.append((f"{role.role}-replica", role.count * role.replicas))
+        for name, count in names:
+            nodes += [_node(cluster, role, name, index, len(nodes) + index + 1) for index in range(count)]
+    nodes.append(
+        Node(
+            node_id=ids.new("node"),
+            cluster_id=cluster.cluster_id,
+            role=planning.FRONTGATE_ROLE,
+            index=0,
+            name=planning.FRONTGATE_ROLE,
+            frontgate=True,
+            cpu=planning.FRONTGATE_CPU,
+            memory_mib=planning.FRONTGATE_MEMORY_MIB,
+            server_id=len(nodes) + 1,
+        )
+    )
+    return nodes
+
+
+def _node(cluster: Cluster, role: RoleSpec, name: str, index: int, server_id: int) -> Node:
+    return Node(
+        node_id=ids.new("node"),
+        cluster_id=cluster.cluster_id,
+        role=name,
+        index=index,
+        name=f"{name or 'node'}-{index + 1}",
+        cpu=role.cpu,
+        memory_mib=role.memory_mib,
+        volume_gib=sum(volume.size_gib for volume in role.volumes),
+        server_id=server_id,
+    )
+
+
+def _action(name: str) -> JobKind:
+    actions = [kind for kind in JobKind if kind is not JobKind.DEPLOY]
+    for kind in actions:
+        if kind.value == name:
+            return kind
+    known = ", ".join(kind.value for kind in actions)
+    raise NotFound(f"There is no action {name!r} on clusters; there are: {known}.")

@@ -1,0 +1,221 @@
+"""Reading JSON that nobody vouches for, so that whatever is wrong can be shown by its line.
+
+Owns decoding, limits (depth, size) and finding the line of a JSON pointer.  Never judges what the
+document means: that is `schema` and the formats.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pitrix.packages.model import Problem, Severity
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class JsonRefused(Exception):
+    """The text is not JSON that we read; ``problem`` says why and where."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Document:
+    """A decoded JSON file which still knows its lines."""
+
+    file: str
+    text: str
+    value: Any
+    warnings: tuple[Problem, ...] = ()
+
+    @cached_property
+    def _lines(self) -> dict[str, int]:
+        return _locate(self.text)
+
+    def line(self, pointer: str) -> int:
+        """The 1-based line of the value at a JSON pointer, or of its nearest parent that is there."""
+        while pointer and pointer not in self._lines:
+            pointer = pointer.rpartition("/")[0]
+        return self._lines.get(pointer, 1)
+
+    def problem(
+        self, pointer: str, message: str, hint: str = "", severity: Severity = Severity.ERROR
+    ) -> Problem:
+        """A problem with the value at ``pointer``, with its line filled in."""
+        return Problem(
+            file=self.file,
+            line=self.line(pointer),
+            key=pointer,
+            severity=severity,
+            message=message,
+            hint=hint,
+        )
+
+
+def pointer_of(parts: Any) -> str:
+    """The JSON pointer (RFC 6901) of keys and indexes, from the root down."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def decode_text(file: str, data: bytes) -> tuple[str, list[Problem]]:
+    """UTF-8 bytes to text; a byte order mark is dropped with a warning.
+
+    Raises:
+        JsonRefused: The file is too large or not UTF-8.
+    """
+    if len(data) > MAX_BYTES:
+        raise JsonRefused(
+            Problem(file=file, message=f"the file has {len(data)} bytes; the limit is {MAX_BYTES}")
+        )
+    warnings = []
+    if data.startswith(b"\xef\xbb\xbf"):
+        data = data[3:]
+        warnings.append(
+            Problem(
+                file=file,
+                line=1,
+                severity=Severity.WARNING,
+                message="the file starts with a byte order mark",
+                hint="save it as UTF-8 without BOM",
+            )
+        )
+    try:
+        return data.decode("utf-8"), warnings
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise JsonRefused(
+            Problem(
+                file=file,
+                line=line,
+                message=f"byte 0x{data[error.start]:02x} is not UTF-8",
+                hint="save the file as UTF-8 without BOM",
+            )
+        ) from None
+
+
+def read(file: str, data: bytes) -> Document:
+    """Decode the bytes of a JSON file.
+
+    Raises:
+        JsonRefused: Not UTF-8, too large, too deep, or not JSON.
+    """
+    text, warnings = decode_text(file, data)
+    return parse(file, text, tuple(warnings))
+
+
+def parse(file: str, text: str, warnings: tuple[Problem, ...] = ()) -> Document:
+    """Decode a JSON text.  NaN, infinities and lone surrogates are refused: no JSON may hold them.
+
+    Raises:
+        JsonRefused: Too deep, or not JSON.
+    """
+    _check_depth(file, text)
+    duplicates: list[str] = []
+
+    def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            seen: set[str] = set()
+            duplicates.extend(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        return result
+
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=keep_last)
+        if "\\u" in text or "\\U" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise JsonRefused(
+            Problem(
+                file=file,
+                line=error.lineno,
+                message=f"not valid JSON: {error.msg} (column {error.colno})",
+                hint=_hint(text, error.pos),
+            )
+        ) from None
+    except UnicodeEncodeError:
+        raise JsonRefused(Problem(file=file, message="a string holds half of a surrogate pair")) from None
+    except ValueError as error:  # NaN and friends, or a number of thousands of digits
+        raise JsonRefused(Problem(file=file, message=f"not valid JSON: {error}")) from None
+    document = Document(file=file, text=text, value=value, warnings=warnings)
+    for key in dict.fromkeys(duplicates):
+        note = Problem(
+            file=file,
+            line=_line_of_last(text, key),
+            severity=Severity.WARNING,
+            message=f"the key {key!r} is given more than once in one object; the last one counts",
+            hint="remove the others",
+        )
+        document = Document(file=file, text=text, value=value, warnings=(*document.warnings, note))
+    return document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _line_of_last(text: str, key: str) -> int:
+    return text.count("\n", 0, max(text.rfind(json.dumps(key, ensure_ascii=False)), 0)) + 1
+
+
+def _hint(text: str, position: int) -> str:
+    before = text[:position].rstrip()
+    if before.endswith(",") and text[position : position + 1] in ("}", "]", '"', ""):
+        return "remove the comma before it" if text[position : position + 1] != '"' else ""
+    if text[position : position + 2] in ("//", "/*") or text[position : position + 1] == "#":
+        return "JSON has no comments"
+    if text[position : position + 1] == "'":
+        return "JSON strings are written in double quotes"
+    return ""
+
+
+def _check_depth(file: str, text: str) -> None:
+    depth = 0
+    for match in re.finditer(r"[{}\[\]]", _STRING.sub(lambda found: "\n" * found[0].count("\n"), text)):
+        depth += 1 if match[0] in "{[" else -1
+        if depth > MAX_DEPTH:
+            raise JsonRefused(Problem(file=file, message=f"values are nested deeper than {MAX_DEPTH} levels"))
+
+
+def _locate(text: str) -> dict[str, int]:
+    """Pointer to line of every value of a valid JSON text (a member's line is its key's)."""
+    newlines = [match.start() for match in re.finditer("\n", text)]
+    lines: dict[str, int] = {}
+    stack: list[list[Any]] = []  # [pointer, next index or current key, line of that key]
+    pointer = ""
+    for match in _TOKEN.finditer(text):
+        token, line = match[0], bisect.bisect_left(newlines, match.start()) + 1
+        if token in "}]":
+            stack.pop()
+            continue
+        if token == ",":
+            if isinstance(stack[-1][1], int):
+                stack[-1][1] += 1
+            else:
+                stack[-1][1] = None
+            continue
+        if token == ":":
+            continue
+        if stack:
+            parent = stack[-1]
+            if parent[1] is None:  # an object waiting for a key
+                parent[1], parent[2] = str(json.loads(token)), line
+                continue
+            pointer = parent[0] + pointer_of([parent[1]])
+            line = parent[2] or line
+        lines[pointer] = line
+        if token == "{":
+            stack.append([pointer, None, 0])
+        elif token == "[":
+            stack.append([pointer, 0, 0])
+    return lines

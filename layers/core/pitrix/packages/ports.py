@@ -1,0 +1,85 @@
+"""The one port of this context: a kind of package.
+
+Owns the interface and the lazy registry of formats.  To add a kind, write a module with a class that has
+these methods and name it in `_FORMATS`; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from pitrix.packages.model import ClusterSpec, Form, FormGroup, Package, Problem
+
+Files = Mapping[str, bytes]
+
+
+class PackageFormat(Protocol):
+    """One kind of package.  Every method is pure; `lint` never raises over what a package holds."""
+
+    type: str
+
+    def matches(self, files: Files) -> bool:
+        """Whether these files look like a package of this kind (they may still be broken)."""
+        ...
+
+    def lint(self, files: Files) -> list[Problem]:
+        """Everything wrong with the package, at once."""
+        ...
+
+    def metadata(self, files: Files) -> dict[str, Any]:
+        """The fields of `Package` besides files and digest; of a package without errors."""
+        ...
+
+    def form(self, package: Package, locale: str) -> Form:
+        """What the package asks, in a language; texts without a translation as they are."""
+        ...
+
+    def service_form(self, package: Package, role: str, service: str, locale: str) -> FormGroup:
+        """What a custom service asks; each field's path is the name of the parameter.
+
+        Raises:
+            KeyError: There is no such service.
+        """
+        ...
+
+    def render(self, package: Package, answers: Mapping[str, Any], links: Mapping[str, str]) -> ClusterSpec:
+        """What to build for complete answers.
+
+        Raises:
+            PackageInvalid: The filled-in template is not valid.
+        """
+        ...
+
+    def scaffold(self, name: str) -> dict[str, bytes]:
+        """The files of a new package that is valid and can be deployed."""
+        ...
+
+
+_FORMATS = {
+    "vm": "pitrix.packages.formats.vm:VmFormat",
+}
+
+
+def types() -> list[str]:
+    """The kinds of packages there are, in the order in which they are tried."""
+    return list(_FORMATS)
+
+
+@cache
+def get(name: str) -> PackageFormat:
+    """The format of that name; its module is imported when it is first asked for.
+
+    Raises:
+        KeyError: There is no such kind of package.
+    """
+    module, _, attribute = _FORMATS[name].partition(":")
+    made: PackageFormat = getattr(import_module(module), attribute)()
+    return made
+
+
+def detect(files: Files) -> PackageFormat | None:
+    """The format that these files are in; ``None`` when none knows them."""
+    return next((found for name in _FORMATS if (found := get(name)).matches(files)), None)

@@ -1,0 +1,74 @@
+"""Checking decoded JSON against our JSON Schemas (2020-12), as problems with lines and hints.
+
+Owns the schemas below ``schemas/`` and one keyword of ours: ``warnUnknown``, which warns of keys that
+``properties`` does not name (the wild is wide: unknown keys never stop a package).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from pitrix.packages.jsontext import Document, pointer_of
+from pitrix.packages.model import Problem, Severity
+
+#: More problems than this in one file say nothing new.
+MAX_PROBLEMS = 100
+
+
+def check(document: Document, schema: str) -> list[Problem]:
+    """Every violation of ``schemas/<schema>.json``; unknown keys as warnings."""
+    problems = []
+    for error in _validator(schema).iter_errors(document.value):
+        if len(problems) == MAX_PROBLEMS:
+            problems.append(Problem(file=document.file, message="there are more problems; mend these first"))
+            break
+        unknown = error.validator == "warnUnknown"
+        problems.append(
+            document.problem(
+                pointer_of(error.absolute_path),
+                error.message if unknown else _message(error),
+                "check the spelling, or leave it: it is kept but not acted on" if unknown else _hint(error),
+                Severity.WARNING if unknown else Severity.ERROR,
+            )
+        )
+    return sorted(problems, key=lambda each: each.line)
+
+
+def _message(error: Any) -> str:
+    value = json.dumps(error.instance, ensure_ascii=False)
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    if error.validator == "type":
+        wanted = error.validator_value
+        names = wanted if isinstance(wanted, str) else " or ".join(wanted)
+        return f"{shown} is not of type {names}"
+    if error.validator == "required":
+        return str(error.message).replace("is a required property", "is missing")
+    if error.validator == "pattern":
+        return f"{shown} does not have the form that is asked for"
+    return str(error.message) if len(error.message) <= 300 else f"{shown} is not allowed here"
+
+
+def _hint(error: Any) -> str:
+    return str(error.schema.get("description", "")) if isinstance(error.schema, dict) else ""
+
+
+def _warn_unknown(validator: Any, enabled: bool, instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if enabled and isinstance(instance, dict):
+        for key in instance.keys() - schema.get("properties", {}).keys():
+            yield ValidationError(f"the key {str(key)[:80]!r} is not known", path=[key])
+
+
+@cache
+def _validator(name: str) -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    text = resources.files("pitrix.packages").joinpath("schemas", f"{name}.json").read_text("utf-8")
+    ours = extend(Draft202012Validator, {"warnUnknown": _warn_unknown})
+    return ours(json.loads(text))

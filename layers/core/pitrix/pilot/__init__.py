@@ -1,0 +1,1 @@
+"""Pilot: the platform's end of the channel to the agents on machines."""

@@ -1,0 +1,1 @@
+"""Repositories: where packages are uploaded, indexed, and reported on."""

@@ -1,0 +1,1 @@
+"""Runtimes: cloud accounts that were connected, and the providers that speak to them."""
