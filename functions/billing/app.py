@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from chalice.app import Response
+
 from pitrix import bootstrap
 from pitrix.billing.model import PricePlan
 from pitrix.billing.service import NewPlan, PlanChange, QuoteRequest
@@ -141,9 +142,7 @@ def quote() -> Response:
 @app.route("/v1/reports/usage", methods=["GET"])
 def report_usage() -> Response:
     asked = params(app, ReportQuery)
-    report = bootstrap.billing().usage(
-        who_asks(app), asked.starts_at, asked.ends_at, account=asked.account
-    )
+    report = bootstrap.billing().usage(who_asks(app), asked.starts_at, asked.ends_at, account=asked.account)
     if asked.format == "json":
         return ok(report)
     from pitrix.billing.export import usage_csv

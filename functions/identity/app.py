@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from chalice.app import Response
+
 from pitrix import bootstrap
 from pitrix.clock import rfc3339
 from pitrix.errors import FieldError, InvalidInput, NotFound

@@ -1,16 +1,15 @@
 """The Lambda runtime of the local cloud: fetches events from the runtime API and calls the handler.
 
-Owns what AWS's own Python runtime does there: the search path, the context object, errors by their real class name
-(state machines catch them), and the size limit of an answer. Never used on AWS. Differences that matter are listed in
-`transform.py`. Started as `python -I -S bootstrap.py`, so a function sees its own folder, its layers and the boto3
-that AWS preinstalls, and nothing else of this machine.
+Owns what AWS's own Python runtime does there: the search path, the context object, errors by their real class
+name (state machines catch them), and the size limit of an answer. Never used on AWS. Differences that matter
+are listed in `transform.py`. Started as `python -I -S bootstrap.py`, so a function sees its own folder, its
+layers and the boto3 that AWS preinstalls, and nothing else of this machine.
 """
 
 import http.client
 import importlib
 import json
 import os
-import socket
 import sys
 import time
 import traceback
@@ -18,12 +17,6 @@ import traceback
 API = "/2018-06-01/runtime"
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
 MAX_LOG_BYTES = 5_000_000
-
-
-class _Connection(http.client.HTTPConnection):
-    def connect(self):
-        super().connect()
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class Context:
@@ -50,28 +43,32 @@ class Context:
 def main():
     """Answer invocations until the emulator goes away."""
     signal_fd = _redirect_output(os.environ["PITRIX_LOCAL_LOGS"])
-    connection = _Connection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         handler = _load()
     except BaseException as error:
         _log_error(error, "init")
-        _call(connection, "POST", "/init/error", _describe(error))
+        _call("POST", "/init/error", _describe(error))
         sys.exit(1)
     while True:
-        answer, event = _call(connection, "GET", "/invocation/next")
+        answer, event = _call("GET", "/invocation/next")
         request_id = answer["Lambda-Runtime-Aws-Request-Id"]
-        arn, deadline_ms = answer["Lambda-Runtime-Invoked-Function-Arn"], int(answer["Lambda-Runtime-Deadline-Ms"])
+        arn, deadline_ms = (
+            answer["Lambda-Runtime-Invoked-Function-Arn"],
+            int(answer["Lambda-Runtime-Deadline-Ms"]),
+        )
         try:
             result = json.dumps(handler(json.loads(event), Context(request_id, arn, deadline_ms))).encode()
             if len(result) > MAX_RESPONSE_BYTES:
-                raise ResponseSizeTooLarge(f"The answer has {len(result)} bytes; Lambda takes {MAX_RESPONSE_BYTES}.")
+                raise ResponseSizeTooLarge(
+                    f"The answer has {len(result)} bytes; Lambda takes {MAX_RESPONSE_BYTES}."
+                )
             kind = "response"
         except Exception as error:
             _log_error(error, request_id)
             result, kind = _describe(error), "error"
         # The emulator waits 50 ms for log output of a call that prints nothing: print one empty line.
         os.write(signal_fd, b"\n")
-        _call(connection, "POST", f"/invocation/{request_id}/{kind}", result)
+        _call("POST", f"/invocation/{request_id}/{kind}", result)
 
 
 class ResponseSizeTooLarge(Exception):
@@ -80,7 +77,9 @@ class ResponseSizeTooLarge(Exception):
 
 def _load():
     if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
-        raise RuntimeError("AWS_ENDPOINT_URL does not point at the local cloud: refusing to call the real AWS.")
+        raise RuntimeError(
+            "AWS_ENDPOINT_URL does not point at the local cloud: refusing to call the real AWS."
+        )
     layers = os.environ["PITRIX_LOCAL_LAYERS"]
     names = os.environ.get("LOCAL_LAYERS", "").split()
     sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"]]
@@ -90,13 +89,18 @@ def _load():
     return getattr(importlib.import_module(module.replace("/", ".")), name)
 
 
-def _call(connection, method, path, body=None):
+def _call(method, path, body=None):
+    # A connection a call: on one that is kept, the two packets of the emulator's answer wait 40 ms for each
+    # other.
+    connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:
         connection.request(method, API + path, body=body)
         answer = connection.getresponse()
         content = answer.read()
     except (OSError, http.client.HTTPException):
         sys.exit(0)  # the emulator ended
+    finally:
+        connection.close()
     if answer.status >= 400 and method == "GET":
         sys.exit(0)
     return answer.headers, content
@@ -121,14 +125,20 @@ def _describe(error):
     if isinstance(error, ResponseSizeTooLarge):
         name = "Function.ResponseSizeTooLarge"
     return json.dumps(
-        {"errorMessage": str(error), "errorType": name, "stackTrace": traceback.format_tb(error.__traceback__)}
+        {
+            "errorMessage": str(error),
+            "errorType": name,
+            "stackTrace": traceback.format_tb(error.__traceback__),
+        }
     ).encode()
 
 
 def _log_error(error, request_id):
     trace = "".join(traceback.format_exception(error))
     print(
-        json.dumps({"level": "ERROR", "request_id": request_id, "error": type(error).__name__, "trace": trace}),
+        json.dumps(
+            {"level": "ERROR", "request_id": request_id, "error": type(error).__name__, "trace": trace}
+        ),
         flush=True,
     )
 

@@ -1,7 +1,7 @@
 """What is deployed, built from the repository: function zips and layer directories.
 
-Owns building them reproducibly and only when something changed. Never talks to the emulator. On AWS `sam build` does
-this job with the Makefiles in the layers' folders; both take the same files and the same pins.
+Owns building them reproducibly and only when something changed. Never talks to the emulator. On AWS `sam
+build` does this job with the Makefiles in the layers' folders; both take the same files and the same pins.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Artifact:
 def function_zip(folder: Path) -> Artifact:
     """Zip a function's folder with the local bootstrap; the same files give the same bytes.
 
-    A ``requirements.txt`` in the folder is installed into the zip, as `sam build` does; a ``build_assets.py`` is run
-    with its ``build-requirements.txt`` installed, as the Makefile beside it does.
+    A ``requirements.txt`` in the folder is installed into the zip, as `sam build` does; a ``build_assets.py``
+    is run with its ``build-requirements.txt`` installed, as the Makefile beside it does.
     """
     sources = [folder]
     if (folder / "requirements.txt").exists():
@@ -57,7 +57,7 @@ def function_zip(folder: Path) -> Artifact:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         _write(archive, "bootstrap", _BOOTSTRAP.encode(), mode=0o755)
         for source in sources:
-            for path in _files(source):
+            for path in source_files(source):
                 name = path.relative_to(source).as_posix()
                 if name not in _BUILD_ONLY:
                     _write(archive, name, path.read_bytes(), mode=0o644)
@@ -66,10 +66,11 @@ def function_zip(folder: Path) -> Artifact:
 
 
 def build_layer(root: Path, layer: Layer, into: Path) -> bool:
-    """Make ``into/NAME`` hold what a function finds under /opt: our packages in ``python``, theirs in ``requirements``.
+    """Make ``into/NAME`` hold what a function finds under /opt: our packages in ``python``, theirs in
+    ``requirements``.
 
-    Our packages are copied, so that a platform that runs is not changed by an edit; theirs are a link into a cache that
-    all data directories share.
+    Our packages are copied, so that a platform that runs is not changed by an edit; theirs are a link into a
+    cache that all data directories share.
 
     Returns:
         Whether anything changed.
@@ -81,7 +82,7 @@ def build_layer(root: Path, layer: Layer, into: Path) -> bool:
     packages = [source] if (source / "__init__.py").exists() else _packages(source)
     digest = hashlib.sha256(sys.version.encode())
     for package in packages:
-        for path in _files(package):
+        for path in source_files(package):
             digest.update(f"{package.name}/{path.relative_to(package)}".encode())
             digest.update(path.read_bytes())
     requirements = source / "requirements.txt"
@@ -100,7 +101,9 @@ def build_layer(root: Path, layer: Layer, into: Path) -> bool:
 
 
 def lambda_runtime() -> Path:
-    """The folder with what AWS preinstalls for Python functions: links to boto3 and its dependencies in ``.venv``."""
+    """The folder with what AWS preinstalls for Python functions: links to boto3 and its dependencies in
+    ``.venv``.
+    """
     folder = VENV / "lambda-runtime"
     site = next((VENV / "lib").glob("python*/site-packages"))
     folder.mkdir(exist_ok=True)
@@ -120,7 +123,9 @@ def _installed(requirements: Path) -> Path:
             draft = folder.with_suffix(".draft")
             shutil.rmtree(draft, ignore_errors=True)
             what = f"the pins of {requirements.relative_to(ROOT)}"
-            install(venv_python(VENV), "--no-deps", "--target", str(draft), "-r", str(requirements), what=what)
+            install(
+                venv_python(VENV), "--no-deps", "--target", str(draft), "-r", str(requirements), what=what
+            )
             shutil.rmtree(draft / "bin", ignore_errors=True)
             draft.rename(folder)
     return folder
@@ -147,7 +152,8 @@ def _packages(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if (entry / "__init__.py").exists())
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def source_files(folder: Path) -> Iterator[Path]:
+    """The files below a folder in a stable order, without what interpreters and tools leave there."""
     for directory, subdirectories, names in os.walk(folder):
         subdirectories[:] = sorted(name for name in subdirectories if name not in _NEVER)
         for name in sorted(names):
@@ -166,13 +172,13 @@ def _link_is_alive(link: Path) -> bool:
     return not link.is_symlink() or link.exists()
 
 
-def build_agent(into: Path) -> bytes | None:
-    """Build the agent bundle with ``infra/agent/build.py``; None when the repository has no agent."""
-    script = ROOT / "infra/agent/build.py"
-    if not script.exists():
-        return None
-    into.mkdir(parents=True, exist_ok=True)
+def build_agent(into: Path) -> bytes:
+    """The agents' program, as ``infra/agent/build.py`` builds it."""
     target = into / "agent.pyz"
-    call = "import sys, pathlib; from infra.agent.build import build; build(pathlib.Path(sys.argv[1]))"
-    subprocess.run([venv_python(VENV), "-c", call, str(target)], check=True, cwd=ROOT, capture_output=True)
+    call = "import pathlib, sys; from infra.agent.build import build; build(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run(
+        [venv_python(VENV), "-c", call, target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"The agents could not be built:\n    {done.stderr.strip()[-600:]}")
     return target.read_bytes()

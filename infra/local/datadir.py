@@ -2,11 +2,11 @@
 
 Owns its layout, its version, its lock and the record of what runs. Never starts or stops a process.
 
-    version.json   what made the directory            lock          held (flock) by the running supervisor
-    run.json       processes of the running platform   gateway.json  which API answers on the port
-    logins.json    seeded users, owner-readable        kept.json     tokens and ports of this machine, owner-readable
-    state/ s3/     the emulator's                      hypervisor/   the local provider's machines
-    layers/        built Lambda layers                 tmp/ logs/    scratch space; one log a process and a function
+    version.json  what made the directory             lock          held (flock) by the running supervisor
+    run.json      processes of the running platform   gateway.json  which API answers on the port
+    logins.json   seeded users; for its owner alone   kept.json     tokens, ports; for its owner alone
+    state/ s3/    the emulator's                      hypervisor/   the local provider's machines
+    layers/       built Lambda layers                 tmp/ logs/    scratch space; a log of each function
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class DataDir:
             reset: Empty the directory first, whatever version made it.
 
         Raises:
-            UserError: Another platform runs in it, another version made it, or it is somebody else's directory.
+            UserError: Another platform runs in it, another version made it, or it is somebody else's
+                directory.
         """
         self._refuse_foreign()
         self.path.mkdir(parents=True, exist_ok=True)
@@ -63,10 +64,14 @@ class DataDir:
         except OSError:
             lock.close()
             raise UserError(self._busy()) from None
+        try:
+            if reset:
+                self._empty()
+            self._check_version(emulator)
+        except BaseException:
+            lock.close()
+            raise
         self._lock = lock
-        if reset:
-            self._empty()
-        self._check_version(emulator)
         self._version.write_text(json.dumps({"format": FORMAT, "emulator": emulator}))
         for directory in (self.state, self.objects, self.hypervisor, self.layers, self.tmp, self.logs):
             directory.mkdir(exist_ok=True)
@@ -83,6 +88,12 @@ class DataDir:
             raise UserError(self._busy())
         if not reset:
             self._check_version(emulator)
+
+    def release(self) -> None:
+        """Let others claim the directory; the end of the process does so too."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     @property
     def is_ours(self) -> bool:
@@ -103,13 +114,15 @@ class DataDir:
     def record(self, **values: Any) -> None:
         """Add to what is known about the running platform (identities, port, phase)."""
         known = self.running() | {
-            name: dataclasses.asdict(value) if isinstance(value, Identity) else value for name, value in values.items()
+            name: dataclasses.asdict(value) if isinstance(value, Identity) else value
+            for name, value in values.items()
         }
         write_private(self._run, known)
 
     def running(self) -> dict[str, Any]:
         """What the last supervisor recorded; may be about processes that are gone."""
-        return read_json(self._run, {})
+        recorded: dict[str, Any] = read_json(self._run, {})
+        return recorded
 
     def leftovers(self) -> list[Identity]:
         """Processes that an earlier supervisor started and that outlived it."""
@@ -141,7 +154,9 @@ class DataDir:
         if self.path.is_dir():
             names = {entry.name for entry in self.path.iterdir()}
             if names - {"lock"} and self._version.name not in names:
-                raise UserError(f"{self.path} is not empty and was not made by Pitrix: choose another --data directory.")
+                raise UserError(
+                    f"{self.path} is not empty and was not made by Pitrix: choose another --data directory."
+                )
         elif self.path.exists():
             raise UserError(f"{self.path} is not a directory: choose another --data directory.")
 
@@ -149,7 +164,8 @@ class DataDir:
         run = self.running()
         where = f" on port {run['port']}" if "port" in run else ""
         who = f" (process {run['supervisor']['pid']})" if "supervisor" in run else ""
-        return f"A platform already runs in {self.path}{where}{who}. Stop it with: ./infra/up --stop --data {self.path}"
+        how = f"Stop it with: ./infra/up --stop --data {self.path}"
+        return f"A platform already runs in {self.path}{where}{who}. {how}"
 
     def _check_version(self, emulator: str) -> None:
         made_by: dict[str, Any] = read_json(self._version, {"format": FORMAT, "emulator": emulator})

@@ -45,7 +45,9 @@ class Cloud:
         self.endpoint = f"http://127.0.0.1:{port}"
         # One session for all clients; it must not look at the profiles of the person whose laptop this is.
         self._session = boto3.Session(
-            aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION  # noqa: S106 - not a secret
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="local",  # noqa: S106 - there is nothing to keep secret
+            region_name=REGION,
         )
 
     def client(self, service: str) -> Any:
@@ -69,7 +71,9 @@ def deploy(cloud: Cloud, template_path: Path, parameters: dict[str, str]) -> Sta
     template = transform.load(template_path)
     folders = transform.code_folders(template)
     with ThreadPoolExecutor() as pool:
-        zips = dict(zip(folders, pool.map(lambda uri: build.function_zip(root / uri), folders.values()), strict=True))
+        zips = dict(
+            zip(folders, pool.map(lambda uri: build.function_zip(root / uri), folders.values()), strict=True)
+        )
     declared = template.get("Parameters", {})
     given = {name: value for name, value in sorted(parameters.items()) if name in declared}
     code = {name: f"s3://{ARTIFACTS}/{artifact.key}" for name, artifact in zips.items()}
@@ -137,7 +141,9 @@ def _wait_deleted(formation: Any) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
     while _describe(formation).get("StackStatus", "DELETE_COMPLETE") != "DELETE_COMPLETE":
         if time.monotonic() > deadline:
-            raise UserError("The remains of a failed deployment could not be removed; start over with --reset.")
+            raise UserError(
+                "The remains of a failed deployment could not be removed; start over with --reset."
+            )
         time.sleep(0.1)
 
 
@@ -165,5 +171,7 @@ def _upload(cloud: Cloud, objects: dict[str, bytes]) -> None:
     known = {entry["Key"] for entry in s3.list_objects_v2(Bucket=ARTIFACTS).get("Contents", [])}
     for key in objects.keys() - known:
         s3.put_object(Bucket=ARTIFACTS, Key=key, Body=objects[key])
-    for key in known - objects.keys():  # of an earlier deployment; the emulator keeps its own copy of what runs
+    for key in (
+        known - objects.keys()
+    ):  # of an earlier deployment; the emulator keeps its own copy of what runs
         s3.delete_object(Bucket=ARTIFACTS, Key=key)

@@ -1,9 +1,9 @@
 """The emulator's launcher: one server on 127.0.0.1 that is ministack behind our gateway.
 
-Owns autosaving, a clean end, and dying together with the supervisor. Runs in `.venv-emulator`, so it imports nothing
-but the standard library, ministack and `gateway.py`. The supervisor (`supervisor.py`) gives its settings by environment
-and holds the other end of its standard input: when that closes, however the supervisor ended, the emulator saves its
-state and ends too.
+Owns autosaving, a clean end, and dying together with the supervisor. Runs in `.venv-emulator`, so it imports
+nothing but the standard library, ministack and `gateway.py`. The supervisor (`supervisor.py`) gives its
+settings by environment and holds the other end of its standard input: when that closes, however the
+supervisor ended, the emulator saves its state and ends too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from infra.local.gateway import Application, Gateway, Receive, Routes, Scope, Se
 from infra.local.tether import when_supervisor_ends
 
 AUTOSAVE_S = 4.0
-"""How much a kill -9 may lose. Saving costs about 0.1 s at a few thousand items, and nothing while nobody calls."""
+"""How much a kill -9 may lose. Saving costs about 0.1 s at a few thousand items, and nothing while nobody
+calls.
+"""
 
 SAVE_PATH = "/_pitrix/save"
 SAVE_HEADER = "x-pitrix-control"
@@ -62,7 +64,7 @@ def main() -> None:
         gateway = Gateway(ministack.app, _RoutesFile(routes_file))
         saver = Autosaver(gateway, ministack)
         saving = asyncio.create_task(saver.run())
-        await serve(_Control(gateway, saver, token), config, shutdown_trigger=ended.wait)  # type: ignore[arg-type]
+        await serve(_Control(gateway, saver, token), config, shutdown_trigger=ended.wait)
         saving.cancel()
 
     asyncio.run(run())

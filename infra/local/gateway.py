@@ -1,9 +1,10 @@
 """One origin for the platform and the emulated AWS: http://127.0.0.1:PORT.
 
-Owns deciding what a request is for, by its shape alone: an AWS call goes to the emulator untouched; everything else
-goes to the stage of the deployed REST API, as a custom domain would send it on AWS; `/_pilot` goes to the WebSocket
-API. Refuses what only a web page of somebody else would send. Wraps the emulator's ASGI application, so there is one
-process and one port. Standard library only: it runs inside the emulator's environment.
+Owns deciding what a request is for, by its shape alone: an AWS call goes to the emulator untouched;
+everything else goes to the stage of the deployed REST API, as a custom domain would send it on AWS; `/_pilot`
+goes to the WebSocket API. Refuses what only a web page of somebody else would send. Wraps the emulator's ASGI
+application, so there is one process and one port. Standard library only: it runs inside the emulator's
+environment.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Forward:
-    """A request for the emulator: the prefix to put before its path, and how many bytes to drop from it first."""
+    """A request for the emulator: the prefix to put before its path, and how many bytes to drop from it
+    first.
+    """
 
     prefix: str = ""
     drop: int = 0
@@ -60,7 +63,9 @@ class Forward:
 
 
 _NOT_READY = Refusal(
-    status=503, title="Starting", detail="The platform is still starting on this port; try again in a few seconds."
+    status=503,
+    title="Starting",
+    detail="The platform is still starting on this port; try again in a few seconds.",
 )
 
 
@@ -78,7 +83,7 @@ def decide(path: str, query: str, headers: dict[str, str], routes: Routes | None
         return Refusal(
             status=403,
             title="Wrong host",
-            detail=f"This platform answers to 127.0.0.1 and localhost only, not to {host or 'no host at all'}.",
+            detail=f"This platform answers to 127.0.0.1 and localhost only, not to {host or 'nobody'}.",
         )
     if path == PILOT_PREFIX or path.startswith(PILOT_PREFIX + "/"):
         if _is_foreign(headers, host):
@@ -91,9 +96,12 @@ def decide(path: str, query: str, headers: dict[str, str], routes: Routes | None
     if path in _EMULATOR_PROBES:
         return Forward()
     if path.startswith(("/_ministack/", "/_localstack/")):
-        return Refusal(status=404, title="Not found", detail="The emulator's own switches are not reachable from here.")
+        return Refusal(
+            status=404, title="Not found", detail="The emulator's own switches are not reachable from here."
+        )
     if _is_aws_call(path, query, headers):
-        # The emulator answers every preflight with "anyone may": a page of another origin must not get that far.
+        # The emulator answers every preflight with "anyone may": a page of another origin must not get that
+        # far.
         return _foreign(headers) if _is_foreign(headers, host) else Forward()
     if routes is None:
         return _NOT_READY
@@ -103,7 +111,9 @@ def decide(path: str, query: str, headers: dict[str, str], routes: Routes | None
 def _is_aws_call(path: str, query: str, headers: dict[str, str]) -> bool:
     if path.startswith("/_aws/") or "x-amz-target" in headers or _USER_POOL_KEYS.match(path):
         return True
-    if headers.get("authorization", "").startswith("AWS"):  # "AWS4-HMAC-SHA256 …", and "AWS key:…" of old clients
+    if headers.get("authorization", "").startswith(
+        "AWS"
+    ):  # "AWS4-HMAC-SHA256 …", and "AWS key:…" of old clients
         return True
     return any(name in _SIGNED_QUERY for name in parse_qs(query)) if "=" in query else False
 
@@ -115,7 +125,9 @@ def _is_foreign(headers: dict[str, str], host: str) -> bool:
 
 def _foreign(headers: dict[str, str]) -> Refusal:
     return Refusal(
-        status=403, title="Foreign origin", detail=f"Pages of {headers.get('origin')} may not call this platform."
+        status=403,
+        title="Foreign origin",
+        detail=f"Pages of {headers.get('origin')} may not call this platform.",
     )
 
 
@@ -130,7 +142,9 @@ class Gateway:
         self._emulator = emulator
         self._routes = routes
         self.requests = 0
-        """How many requests and connections came through; tells the autosaver whether anything can have changed."""
+        """How many requests and connections came through; tells the autosaver whether anything can have
+        changed.
+        """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -147,7 +161,9 @@ class Gateway:
         else:
             await self._emulator(_rewritten(scope, decision), receive, send)
 
-    async def _forward_limited(self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]) -> None:
+    async def _forward_limited(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
+    ) -> None:
         length = headers.get("content-length", "0")
         received = 0
 
@@ -171,7 +187,7 @@ class Gateway:
                 Refusal(
                     status=413,
                     title="Request too long",
-                    detail=f"A request may have at most {MAX_BODY_BYTES} bytes; upload packages by presigned URL.",
+                    detail=f"{MAX_BODY_BYTES} bytes are the limit; upload packages to a presigned URL.",
                 ),
                 headers,
             )
@@ -185,13 +201,16 @@ def _rewritten(scope: Scope, decision: Forward) -> Scope:
     if not decision.prefix:
         return scope
     raw: str = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")[decision.drop :]
-    # A REST API on AWS neither decodes the path to find the route nor the parameters it hands to a function ("%2F"
-    # stays inside its segment). The emulator works on the path as given, so it is given the undecoded one.
+    # A REST API on AWS neither decodes the path to find the route nor the parameters it hands to a function
+    # ("%2F" stays inside its segment). The emulator works on the path as given, so it is given the undecoded
+    # one.
     path = decision.prefix + raw
     return {**scope, "path": path, "raw_path": path.encode("latin-1")}
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: dict[str, str]) -> None:
+async def _refuse(
+    scope: Scope, receive: Receive, send: Send, refusal: Refusal, headers: dict[str, str]
+) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1013 if refusal.status == 503 else 1008})
@@ -206,13 +225,18 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal, 
         # The details are ours or escaped by JSON; a page that waits for the platform loads itself again.
         again = '<meta http-equiv="refresh" content="2">' if refusal.status == 503 else ""
         body = (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8">{again}<title>{refusal.title}</title></head>'
-            f"<body><h1>{refusal.title}</h1><p>{_escape(refusal.detail)}</p></body></html>"
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8">{again}'
+            f"<title>{refusal.title}</title></head><body><h1>{refusal.title}</h1><p>{_escape(refusal.detail)}</p></body></html>"
         ).encode()
     else:
         content_type = b"application/problem+json"
         body = json.dumps(
-            {"type": "about:blank", "title": refusal.title, "status": refusal.status, "detail": refusal.detail}
+            {
+                "type": "about:blank",
+                "title": refusal.title,
+                "status": refusal.status,
+                "detail": refusal.detail,
+            }
         ).encode()
     length = str(len(body)).encode()
     await send(

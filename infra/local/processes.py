@@ -1,4 +1,5 @@
-"""Processes by identity, not by number alone. Owns telling "the process I started" from "one that got its pid later".
+"""Processes by identity, not by number alone. Owns telling "the process I started" from "one that got its pid
+later".
 
 Never ends a process whose start time is not the recorded one, and never looks processes up by name.
 """
@@ -41,7 +42,9 @@ def identify(pid: int) -> Identity | None:
     listed = subprocess.run(
         ["ps", "-o", "lstart=,state=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout.strip()
-    return None if not listed or listed.endswith("Z") else Identity(pid=pid, started=listed.rpartition(" ")[0])
+    return (
+        None if not listed or listed.endswith("Z") else Identity(pid=pid, started=listed.rpartition(" ")[0])
+    )
 
 
 def is_running(identity: Identity) -> bool:
@@ -113,7 +116,9 @@ def listener_on(port: int) -> str | None:
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.readlink(fd) == f"socket:[{inode}]" for fd in (directory / "fd").iterdir()):
-                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                command = (
+                    (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
                 return f"{command[:80]} (process {directory.name})"
         except OSError:
             continue  # ended meanwhile, or belongs to another user

@@ -1,11 +1,11 @@
 """Fills a new platform with what makes it worth looking at: people, a store, a cloud to deploy to.
 
-Owns the accounts in `logins.json` and the demo packages of `infra/demo`. Goes through the public API where that can do
-it (runtime, packages) and through the contexts' own `ensure_*` use cases where it cannot (the first account, the
-platform's repository). Everything may run again: what is there already stays as it is.
+Owns the accounts in `logins.json` and the demo packages of `infra/demo`. Goes through the public API where
+that can do it (runtime, packages) and through the contexts' own `ensure_*` use cases where it cannot (the
+first account, the platform's repository). Everything may run again: what is there already stays as it is.
 
-`Seeding` belongs to the supervisor; the work is done by `python -m infra.local.seed`, in a process that has the
-environment of a function.
+`Seeding` belongs to the supervisor; the work is done by `python -m infra.local.seed`, in a process that has
+the environment of a function.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from infra.local.build import source_files
 from infra.local.datadir import DataDir, read_json, write_private
 from infra.local.deploy import ACCOUNT, ARTIFACTS, REGION, STACK, Cloud
 from infra.local.paths import ROOT, VENV, venv_python
@@ -29,6 +30,7 @@ PEOPLE = (("operator", "operator"), ("vera", "vendor"), ("dev", "developer"), ("
 """Username and role of each seeded account; everybody but the operator is a tenant of their own."""
 
 DEMO = ROOT / "infra/demo"
+AGENT = ROOT / "infra/agent"
 RUNTIME_NAME = "This machine"
 _TABLES = ("billing", "catalog", "clusters", "identity", "pilot", "repos", "runtimes")
 _INDEXED_WITHIN_S = 60
@@ -46,10 +48,12 @@ class Seeding:
     def is_done(self) -> bool:
         """Whether this very seed was planted, and survived, in the deployment that runs."""
         marks = self._cloud.client("s3").list_objects_v2(Bucket=ARTIFACTS, Prefix=self._mark())
-        return marks.get("KeyCount", 0) > 0
+        return bool(marks.get("KeyCount", 0))
 
     def mark_done(self) -> None:
-        """Remember it; call this after the emulator saved its state, or a kill -9 could leave a mark and no seed."""
+        """Remember it; call this after the emulator saved its state, or a kill -9 could leave a mark and no
+        seed.
+        """
         self._cloud.client("s3").put_object(Bucket=ARTIFACTS, Key=self._mark(), Body=b"")
 
     def run(self) -> None:
@@ -79,29 +83,35 @@ class Seeding:
 
     def _mark(self) -> str:
         digest = hashlib.sha256(json.dumps([self._outputs["UserPoolId"], self.logins()]).encode())
-        for path in [Path(__file__), *sorted(path for path in DEMO.rglob("*") if path.is_file())]:
+        for path in [Path(__file__), *source_files(AGENT), *source_files(DEMO)]:
             digest.update(path.read_bytes())
         return f"seeded-{digest.hexdigest()[:32]}"
 
     def _environment(self) -> dict[str, str]:
-        resources = self._cloud.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        resources = self._cloud.client("cloudformation").describe_stack_resources(StackName=STACK)[
+            "StackResources"
+        ]
         physical = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
         tables = {f"TABLE_{name.upper()}": physical[f"{name.capitalize()}Table"] for name in _TABLES}
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return environment | tables | {
-            "AWS_ENDPOINT_URL": self._cloud.endpoint,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "BUCKET_PACKAGES": self._outputs["PackagesBucketName"],
-            "BUCKET_CATALOG": self._outputs["CatalogBucketName"],
-            "USER_POOL_ID": self._outputs["UserPoolId"],
-            "USER_POOL_CLIENT_ID": self._outputs["UserPoolClientId"],
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/core'}",
-        }
+        return (
+            environment
+            | tables
+            | {
+                "AWS_ENDPOINT_URL": self._cloud.endpoint,
+                "AWS_ACCESS_KEY_ID": ACCOUNT,
+                "AWS_SECRET_ACCESS_KEY": "local",
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "BUCKET_PACKAGES": self._outputs["PackagesBucketName"],
+                "BUCKET_CATALOG": self._outputs["CatalogBucketName"],
+                "USER_POOL_ID": self._outputs["UserPoolId"],
+                "USER_POOL_CLIENT_ID": self._outputs["UserPoolClientId"],
+                "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/core'}",
+            }
+        )
 
 
 class Api:
@@ -143,11 +153,17 @@ class Api:
         import httpx
 
         answer = httpx.request(
-            ticket["method"], ticket["upload_url"], content=content, headers=ticket["headers"], timeout=60,
+            ticket["method"],
+            ticket["upload_url"],
+            content=content,
+            headers=ticket["headers"],
+            timeout=60,
             trust_env=False,
         )
         if answer.is_error:
-            raise UserError(f"The upload of {ticket['key']} answered {answer.status_code}: {answer.text[:500]}")
+            raise UserError(
+                f"The upload of {ticket['key']} answered {answer.status_code}: {answer.text[:500]}"
+            )
 
 
 def main(arguments: list[str]) -> int:

@@ -1,7 +1,7 @@
 """The supervisor: starts everything in order, watches it, and stops all that it started.
 
-Owns the processes of one platform (emulator, hypervisor) and the order in which they come and go. Runs in `.venv`;
-`up.py` starts it. The steps themselves are in `build.py`, `deploy.py` and `seed.py`.
+Owns the processes of one platform (emulator, hypervisor) and the order in which they come and go. Runs in
+`.venv`; `up.py` starts it. The steps themselves are in `build.py`, `deploy.py` and `seed.py`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Platform:
         """Bring everything up; returns the logins.
 
         Raises:
-            UserError: The port is taken, the directory is in use or of another version, or a part did not start.
+            UserError: The port is taken, the directory is in use or of another version, or a part did not
+                start.
         """
         self.data.claim(emulator=venvs.pin(REQUIREMENTS_EMULATOR, "ministack"), reset=reset)
         self._clear_leftovers()
@@ -91,6 +92,7 @@ class Platform:
             self._open_gateway(stack)
         # A test's own template has no store to fill.
         logins = self._fill(stack) if self._template == TEMPLATE else []
+        self._save()
         self.data.record(phase="ready")
         return logins
 
@@ -120,6 +122,7 @@ class Platform:
         self._children.clear()
         self.data.clean_tmp()
         self.data.forget_run()
+        self.data.release()
 
     def stop_if_started(self) -> None:
         """After a start that failed: end what did start, leave alone what another supervisor owns."""
@@ -135,7 +138,9 @@ class Platform:
         self.data.clean_tmp()
 
     def _start_emulator(self) -> _Child:
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ}
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ") if name in os.environ
+        }
         environment |= {
             "TMPDIR": str(self.data.tmp),
             "GATEWAY_PORT": str(self.port),
@@ -179,17 +184,20 @@ class Platform:
             token_file.write_text(self.data.secret("hypervisor"))
         command = [str(venv_python(VENV)), "-m", "infra.local.hypervisor"]
         command += ["--data", str(self.data.hypervisor), "--port", str(port), "--token-file", str(token_file)]
+        command.append("--tethered")
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers/core'}"}
         self._spawn("hypervisor", command, environment, grace_s=_HYPERVISOR_GRACE_S)
         return port
 
-    def _spawn(self, name: str, command: Sequence[str], environment: dict[str, str], *, grace_s: float) -> _Child:
+    def _spawn(
+        self, name: str, command: Sequence[str], environment: dict[str, str], *, grace_s: float
+    ) -> _Child:
         log = self.data.logs / f"{name}.log"
         if log.exists() and log.stat().st_size > _MAX_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with open(log, "ab") as output:
-            # A session of its own: Ctrl-C reaches the supervisor alone, which stops its children in order. They hold
-            # the other end of a pipe from us, so they notice when we are gone.
+            # A session of its own: Ctrl-C reaches the supervisor alone, which stops its children in order.
+            # They hold the other end of a pipe from us, so they notice when we are gone.
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -255,20 +263,16 @@ class Platform:
             if seeding.is_done():
                 notes.append("unchanged")
             else:
-                self._upload_agent(stack)
+                bundle = build.build_agent(self.data.tmp)
+                bucket = stack.outputs["CatalogBucketName"]
+                self.cloud.client("s3").put_object(Bucket=bucket, Key=AGENT_BUNDLE_KEY, Body=bundle)
                 seeding.run()
                 self._save()
                 seeding.mark_done()
             return seeding.logins()
 
-    def _upload_agent(self, stack: Stack) -> None:
-        bundle = build.build_agent(self.data.tmp)
-        bucket = stack.outputs.get("CatalogBucketName")
-        if bundle is not None and bucket is not None:
-            self.cloud.client("s3").put_object(Bucket=bucket, Key=AGENT_BUNDLE_KEY, Body=bundle)
-
     def _save(self) -> None:
-        """Have the emulator write its state now, so that a kill -9 cannot undo the deployment."""
+        """Have the emulator write its state now, so that a kill -9 cannot undo what was just made."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("POST", SAVE_PATH, headers={SAVE_HEADER: self.data.secret("control")})
         if connection.getresponse().status != 204:

@@ -1,7 +1,8 @@
-"""Ends a process together with the one that started it. Owns watching the end of standard input, nothing else.
+"""Ends a process together with the one that started it. Owns watching the end of standard input, nothing
+else.
 
-The supervisor holds the other end of that pipe. When it is gone, by whatever death, the pipe ends, and its children
-can save what they have and end too; no record of process ids is needed for that.
+The supervisor holds the other end of that pipe. When it is gone, by whatever death, the pipe ends, and its
+children can save what they have and end too; no record of process ids is needed for that.
 """
 
 from __future__ import annotations

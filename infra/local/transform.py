@@ -1,12 +1,12 @@
 """`template.yaml` as the local cloud takes it: the only difference between a deployment here and one on AWS.
 
-Owns a pure function, template in, template out. Never touches the network or the disk except to read the state machine
-definitions that the template names. What it changes, and why:
+Owns a pure function, template in, template out. Never touches the network or the disk except to read the
+state machine definitions that the template names. What it changes, and why:
 
-* A Python function becomes `provided.al2023` with our `bootstrap.py`: the emulator's own Python executor hides the
-  class of an exception (so Retry and Catch could not match) and is five times slower.
-* Its code comes from the artefact bucket under a name that holds its digest: the emulator notices a change of code by
-  a change of key.
+* A Python function becomes `provided.al2023` with our `bootstrap.py`: the emulator's own Python executor
+  hides the class of an exception (so Retry and Catch could not match) and is five times slower.
+* Its code comes from the artefact bucket under a name that holds its digest: the emulator notices a change of
+  code by a change of key.
 * Layers are dropped and their names handed to the bootstrap: the emulator mounts none for such a runtime.
 * State machine definitions are put into the template: there is no packaging step.
 * An output tells what was deployed, so that the next start can see whether anything changed.
@@ -33,13 +33,15 @@ _BUILT_ONLY_ON_AWS = ("Architectures", "Tracing", "SnapStart", "VpcConfig")
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A layer the template declares: its logical id and the folder it is built from (relative to the template)."""
+    """A layer the template declares: its logical id and the folder it is built from (relative to the
+    template).
+    """
 
     name: str
     source: str
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
     """YAML with CloudFormation's short tags (`!Ref x`), read as their long form (`{"Ref": "x"}`)."""
 
 
@@ -85,7 +87,11 @@ def layers(template: Template) -> list[Layer]:
 
 
 def localize(
-    template: Template, *, code: Mapping[str, str], read_definition: Callable[[str], dict[str, Any]], digest: str
+    template: Template,
+    *,
+    code: Mapping[str, str],
+    read_definition: Callable[[str], dict[str, Any]],
+    digest: str,
 ) -> Template:
     """The template as the emulator deploys it.
 
@@ -113,17 +119,20 @@ def localize(
     return local
 
 
-def _localize_function(resource: dict[str, Any], code: str | None, shared_layers: list[Any], ours: set[str]) -> None:
+def _localize_function(
+    resource: dict[str, Any], code: str | None, shared_layers: list[Any], ours: set[str]
+) -> None:
     resource.pop("Metadata", None)
     properties = resource["Properties"]
     for name in _BUILT_ONLY_ON_AWS:
         properties.pop(name, None)
-    used = [layer.get("Ref") for layer in [*shared_layers, *properties.pop("Layers", [])]]
+    layers = [*shared_layers, *properties.pop("Layers", [])]
+    used = [layer["Ref"] for layer in layers if isinstance(layer, dict) and layer.get("Ref") in ours]
     properties["Runtime"] = "provided.al2023"
     if code is not None:
         properties["CodeUri"] = code
     environment = properties.setdefault("Environment", {}).setdefault("Variables", {})
-    environment["LOCAL_LAYERS"] = " ".join(name for name in used if name in ours)
+    environment["LOCAL_LAYERS"] = " ".join(used)
 
 
 def _globals(template: Template) -> dict[str, Any]:

@@ -80,7 +80,11 @@ def stop_platform(data: DataDir) -> int:
         for leftover in leftovers:
             stop(leftover, grace_s=_STOP_WITHIN_S)
         data.forget_run()
-        say(f"  No platform runs in {data.path}." if not leftovers else "  Stopped what an earlier run left behind.")
+        say(
+            f"  No platform runs in {data.path}."
+            if not leftovers
+            else "  Stopped what an earlier run left behind."
+        )
         return 0
     with step(f"Stopping the platform in {data.path}"):
         os.kill(supervisor.pid, signal.SIGTERM)
@@ -123,10 +127,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="infra/up",
         description="Start Pitrix on this machine: a cloud on the laptop with the whole platform in it.",
     )
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="where it listens on 127.0.0.1 (%(default)s)")
-    parser.add_argument("--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="what it keeps (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="where it listens on 127.0.0.1 (%(default)s)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=DEFAULT_DATA, metavar="DIR", help="what it keeps (%(default)s)"
+    )
     parser.add_argument("--detach", action="store_true", help="return when it is ready and leave it running")
-    parser.add_argument("--stop", action="store_true", help="stop the platform that runs in the data directory")
+    parser.add_argument(
+        "--stop", action="store_true", help="stop the platform that runs in the data directory"
+    )
     parser.add_argument("--reset", action="store_true", help="throw away the data directory's content first")
     parser.add_argument("--template", type=Path, help=argparse.SUPPRESS)  # the tests deploy one of their own
     options = parser.parse_args(argv)

@@ -1,8 +1,9 @@
 """Virtual environments that are made once and mended when their requirements change.
 
-Owns `.venv*` and the stamp inside each. Needs nothing but the standard library, because it runs before anything is
-installed. Requirement files list every package with its exact version, dependencies of dependencies included, and are
-installed without dependency resolution: that is quick, reproducible, and lets Chalice in without its command line.
+Owns `.venv*` and the stamp inside each. Needs nothing but the standard library, because it runs before
+anything is installed. Requirement files list every package with its exact version, dependencies of
+dependencies included, and are installed without dependency resolution: that is quick, reproducible, and lets
+Chalice in without its command line.
 """
 
 from __future__ import annotations
@@ -46,8 +47,12 @@ def requirement_files(requirements: Path) -> list[Path]:
 
 
 def digest(requirements: Path, project: Path | None = None) -> str:
-    """What an environment depends on, as one text: the interpreter, the pins, the installed project's metadata."""
-    found = hashlib.sha256(f"{sys.version_info[:2]} {sys.platform} {os.path.realpath(sys.base_prefix)}".encode())
+    """What an environment depends on, as one text: the interpreter, the pins, the installed project's
+    metadata.
+    """
+    found = hashlib.sha256(
+        f"{sys.version_info[:2]} {sys.platform} {os.path.realpath(sys.base_prefix)}".encode()
+    )
     for file in requirement_files(requirements):
         found.update(file.read_bytes())
     if project is not None:
@@ -62,15 +67,19 @@ def pin(requirements: Path, package: str) -> str:
 
 def is_current(venv: Path, requirements: Path, project: Path | None = None) -> bool:
     """Whether the environment already holds what the requirement file asks for."""
-    return _stamps(venv).get(requirements.name) == digest(requirements, project) and venv_python(venv).exists()
+    return (
+        _stamps(venv).get(requirements.name) == digest(requirements, project) and venv_python(venv).exists()
+    )
 
 
-def ensure(venv: Path, requirements: Path, *, project: Path | None = None) -> bool:
+def ensure(venv: Path, requirements: Path, *covered: Path, project: Path | None = None) -> bool:
     """Make an environment, or install what changed in its requirements.
 
     Args:
-        venv: Where it lies; made when missing, made again when its interpreter is gone or another one runs this.
+        venv: Where it lies; made when missing, made again when its interpreter is gone or another one runs
+            this.
         requirements: Exact pins of everything, installed with ``--no-deps``.
+        covered: Requirement files that this one includes, so that nobody needs to install them any more.
         project: A package of this repository that is installed in place, for its console script.
 
     Returns:
@@ -79,18 +88,18 @@ def ensure(venv: Path, requirements: Path, *, project: Path | None = None) -> bo
     Raises:
         UserError: pip or venv failed; the text says why and what to do.
     """
-    if is_current(venv, requirements, project):
+    wanted = (requirements, *covered)
+    if all(is_current(venv, file, project) for file in wanted):
         return False
     stamps = _stamps(venv)
-    if not stamps or not venv_python(venv).exists() or stamps.get("python") != _interpreter():
+    if not venv_python(venv).exists() or stamps.get("python") != _interpreter():
         stamps = {"python": _interpreter()}
         _create(venv)
-    install(venv_python(venv), "--no-deps", "-r", str(requirements), what=str(requirements.name))
+    install(venv_python(venv), "--no-deps", "-r", str(requirements), what=requirements.name)
     if project is not None:
-        install(
-            venv_python(venv), "--no-deps", "--no-build-isolation", "--editable", str(project), what=project.name
-        )
-    stamps[requirements.name] = digest(requirements, project)
+        editable = ("--no-deps", "--no-build-isolation", "--editable", str(project))
+        install(venv_python(venv), *editable, what=project.name)
+    stamps |= {file.name: digest(file, project) for file in wanted}
     (venv / _STAMP).write_text(json.dumps(stamps))
     return True
 
@@ -122,8 +131,12 @@ def _create(venv: Path) -> None:
     made = subprocess.run([base, "-m", "venv", str(venv)], capture_output=True, text=True, check=False)
     if made.returncode == 0:
         return
-    # Debian keeps ensurepip in a package of its own. A pip on the machine can fill an empty environment just as well.
-    _run([base, "-m", "venv", "--clear", "--without-pip", str(venv)], "Python could not make a virtual environment")
+    # Debian keeps ensurepip in a package of its own. A pip on the machine can fill an empty environment just
+    # as well.
+    _run(
+        [base, "-m", "venv", "--clear", "--without-pip", str(venv)],
+        "Python could not make a virtual environment",
+    )
     borrowed = subprocess.run(
         [base, *PIP, "--python", str(venv_python(venv)), "install", "pip", "setuptools"],
         capture_output=True,
@@ -138,7 +151,9 @@ def _create(venv: Path) -> None:
         _run([base, "-m", "venv", "--clear", str(venv)], "Python could not make a virtual environment")
         return
     shutil.rmtree(venv, ignore_errors=True)
-    raise UserError(f"This Python cannot make virtual environments. Install {package} (apt-get install {package}).")
+    raise UserError(
+        f"This Python cannot make virtual environments. Install {package} (apt-get install {package})."
+    )
 
 
 def _run(command: Sequence[str], failure: str) -> None:

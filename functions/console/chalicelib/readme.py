@@ -31,12 +31,18 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 
-def to_html(markdown: str) -> Markup:
-    """Render a README. Its headings become one level lower: the page's own is the first."""
+def to_html(markdown: str, *, title: str = "") -> Markup:
+    """Render a README. Its headings become one level lower: the page's own is the first.
+
+    Args:
+        title: What the page is called already; a README that opens with the same words loses that heading.
+    """
     import nh3
     from markupsafe import Markup
 
     tokens = _parser().parse(markdown[:MAX_CHARS])
+    if [token.type for token in tokens[:2]] == ["heading_open", "inline"] and tokens[1].content.strip() == title:
+        del tokens[:3]
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"

@@ -8,6 +8,7 @@ which only ``readme`` makes. Never calls a service.
 from __future__ import annotations
 
 import functools
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ def environment() -> Environment:
     )
     made.filters["status_tone"] = status_tone
     made.filters["hue"] = hue
+    made.filters["plain"] = plain
+    made.filters["a_month"] = a_month
     made.globals["money"] = format_money
     return made
 
@@ -65,9 +68,9 @@ def _asset(visit: Visit, name: str) -> str:
 
 
 _TONES = {
-    "good": {"active", "succeeded", "released", "indexed", "running", "ready"},
-    "busy": {"pending", "creating", "starting", "stopping", "ceasing", "deleting", "updating", "in_progress"},
-    "bad": {"failed", "refused", "deleted", "error"},
+    "good": {"active", "succeeded", "released", "indexed", "healthy"},
+    "busy": {"pending", "creating", "starting", "stopping", "ceasing", "running", "running a service", "connecting"},
+    "bad": {"failed", "refused", "deleted", "unhealthy"},
     "warn": {"suspended", "cancelled"},
 }
 
@@ -75,6 +78,17 @@ _TONES = {
 def status_tone(status: str) -> str:
     """How a status is coloured; empty for the neutral ones."""
     return next((tone for tone, words in _TONES.items() if status in words), "")
+
+
+def plain(number: Decimal) -> str:
+    """A number without trailing zeros and without an exponent: ``10``, ``0.5``."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def a_month(micros_per_hour: int) -> int:
+    """Micros for a month of 730 hours, to the hundredth: an estimate that looks like one."""
+    return round(micros_per_hour * 730, -4)
 
 
 def hue(name: str) -> int:

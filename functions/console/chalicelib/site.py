@@ -6,10 +6,12 @@ as designed pages, and the security headers. Never knows what a page shows.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from chalice.app import Chalice, Response
 
@@ -21,12 +23,7 @@ from pitrix.http import CORRELATION_HEADER, configure_logging, correlation_id, l
 
 Page = Callable[..., Reply]
 
-#: Everything comes from this site; nothing is inline, so an injected script or style does not run.
-POLICY = (
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -37,6 +34,33 @@ HEADERS = {
 _log = logging.getLogger("pitrix")
 
 
+@functools.cache
+def policy() -> str:
+    """The Content-Security-Policy: all comes from this site, and icons from the catalog's bucket besides.
+
+    Nothing is inline, so an injected script or style does not run.
+    """
+    settings = bootstrap.settings()
+    if settings.endpoint_url:
+        address = urlsplit(settings.endpoint_url)
+        pictures = [f"{address.scheme}://{address.netloc}"]
+    else:
+        regions = ("", f"{settings.region}.") if settings.bucket_catalog else ()
+        pictures = [f"https://{settings.bucket_catalog}.s3.{region}amazonaws.com" for region in regions]
+    sources = " ".join(["'self'", *pictures])
+    return (
+        f"default-src 'self'; img-src {sources}; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    )
+
+
+def load(page: str) -> Page:
+    """The function behind ``module.function`` of ``chalicelib.pages``."""
+    module, _, function = page.partition(".")
+    found: Page = getattr(import_module(f"chalicelib.pages.{module}"), function)
+    return found
+
+
 class Site:
     """The pages of one Chalice app."""
 
@@ -44,27 +68,25 @@ class Site:
         self._app = app
         configure_logging()
 
-    def page(self, path: str, *methods: str, public: bool = False) -> Callable[[Page], Page]:
+    def route(self, path: str, methods: str, page: str, *, public: bool = False) -> None:
         """Register a page, called with the `Visit` and the parts of its path.
 
         Args:
-            methods: ``GET`` unless given.
+            methods: One or more, such as ``"GET POST"``.
+            page: Module of ``pages`` and function in it (``"store.app_page"``), imported at its first request: a
+                cold start pays for one page and not for all.
             public: Shown to visitors who did not sign in; others are sent to the sign-in first.
         """
 
-        def register(view: Page) -> Page:
-            def answer(**arguments: str) -> Response:
-                return self._answer(view, arguments, public=public)
+        def answer(**arguments: str) -> Response:
+            return self._answer(page, arguments, public=public)
 
-            for method in methods or ("GET",):
-                # Chalice refuses a body whose type it was not told of; a GET has none to refuse.
-                content_types = [FORM_TYPE] if method == "POST" else []
-                self._app.route(path, methods=[method], name=view.__name__, content_types=content_types)(answer)
-            return view
+        for method in methods.split():
+            # Chalice refuses a body whose type it was not told of; a GET has none to refuse.
+            content_types = [FORM_TYPE] if method == "POST" else []
+            self._app.route(path, methods=[method], name=page, content_types=content_types)(answer)
 
-        return register
-
-    def _answer(self, view: Page, arguments: Mapping[str, str], *, public: bool) -> Response:
+    def _answer(self, page: str, arguments: Mapping[str, str], *, public: bool) -> Response:
         request = self._app.current_request
         public_url = bootstrap.settings().public_url
         visit: Visit | None = None
@@ -79,7 +101,7 @@ class Site:
                 session.refuse_forged(visit, public_url=public_url)
             if visit.who.is_anonymous and not public:
                 raise Unauthenticated("Sign in to see this page.")
-            reply = view(visit, **{name: unquote(value) for name, value in arguments.items()})
+            reply = load(page)(visit, **{name: unquote(value) for name, value in arguments.items()})
         except Exception as error:  # the last line of defence: whatever broke becomes a designed page
             reply = self._problem(visit, error, path=request.path)
         return self._sent(visit, reply)
@@ -103,7 +125,7 @@ class Site:
 
     @staticmethod
     def _sent(visit: Visit | None, reply: Reply) -> Response:
-        headers: dict[str, Any] = {**HEADERS, **reply.headers}
+        headers: dict[str, Any] = {"Content-Security-Policy": policy(), **HEADERS, **reply.headers}
         if visit is not None:
             headers[CORRELATION_HEADER] = visit.correlation
             if visit.set_cookies:

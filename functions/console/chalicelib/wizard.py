@@ -71,8 +71,9 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Questions that are drawn together."""
+    """Questions that are drawn together; ``part`` is ``cluster`` (what it is made of) or ``env`` (its settings)."""
 
+    part: str
     title: str
     description: str
     html_id: str
@@ -109,7 +110,7 @@ def draw(
             for asked in group.fields if _is_asked(asked)
         ]
         if questions:
-            sections.append(Section(title=group.label, description=group.description,
+            sections.append(Section(part=group.path[0] if group.path else "", title=group.label, description=group.description,
                                     html_id=_html_id(group.path), questions=questions))
     return sections
 

@@ -3,12 +3,15 @@
   "use strict";
 
   // Times are written in UTC by the server; show them in the visitor's own zone.
+  // The page's language decides; among its regions (en-GB, en-US) the browser's.
+  var page = document.documentElement.lang;
+  var locale = navigator.language.split("-")[0] === page.split("-")[0] ? navigator.language : page;
   function localTimes(root) {
     root.querySelectorAll("time[datetime][data-local]").forEach(function (each) {
       var at = new Date(each.getAttribute("datetime"));
       if (isNaN(at)) return;
       each.title = each.textContent.trim();
-      each.textContent = at.toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+      each.textContent = at.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
       each.removeAttribute("data-local");
     });
   }

@@ -1,9 +1,9 @@
 """Commands that are not processes: what their payloads look like and what they do.
 
-``write_files``        ``{"files": [{"path": "conf/a.cfg", "content": "…", "mode": "0644"}]}``; paths are relative
-                       to the application's folder and stay in it
-``install_payload``    ``{"url": "https://…", "sha256": "…"}``: a ``.tar.gz`` that becomes the application's folder;
-                       ``sha256`` (hexadecimal) is optional
+``write_files``      ``{"files": [{"path": "conf/a.cfg", "content": "…", "mode": "0644"}]}``; paths are
+                     relative to the application's folder and stay in it
+``install_payload``  ``{"url": "https://…", "sha256": "…"}``: a ``.tar.gz`` that becomes the application's
+                     folder; ``sha256`` (hexadecimal) is optional
 
 Both may be repeated. ``start_health_check`` and ``stop_health_check`` are in ``health``.
 """
@@ -45,7 +45,7 @@ def write_files(app_dir: Path, payload: dict[str, Any]) -> str:
         fresh.write_text(str(file["content"]), encoding="utf-8")
         fresh.chmod(int(str(file.get("mode", "0644")), 8) & 0o777)
         os.replace(fresh, target)
-    return "%d files written" % len(wanted)
+    return f"{len(wanted)} files written"
 
 
 def install_payload(app_dir: Path, payload: dict[str, Any]) -> str:
@@ -70,20 +70,20 @@ def install_payload(app_dir: Path, payload: dict[str, Any]) -> str:
         os.replace(fresh, app_dir)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return "%d files installed" % count
+    return f"{count} files installed"
 
 
 def _fetch(url: str, sha256: str, into: IO[bytes]) -> None:
     digest, size = hashlib.sha256(), 0
     try:
-        with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT_S) as answer:  # noqa: S310 - checked
             while True:
                 data = answer.read(1 << 20)
                 if not data:
                     break
                 size += len(data)
                 if size > MAX_PAYLOAD_BYTES:
-                    raise CommandError("the payload is larger than %d MiB" % (MAX_PAYLOAD_BYTES >> 20))
+                    raise CommandError(f"the payload is larger than {MAX_PAYLOAD_BYTES >> 20} MiB")
                 digest.update(data)
                 into.write(data)
     except OSError as error:

@@ -108,7 +108,8 @@ def own_key(home: Path) -> str:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only this user may read, all or nothing, and have it on the disk when done."""
     fresh = path.with_name(path.name + ".new")
-    with open(os.open(str(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    descriptor = os.open(str(fresh), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

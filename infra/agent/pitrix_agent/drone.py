@@ -35,7 +35,7 @@ class Drone:
     def __init__(self, own: Config) -> None:
         self._config = own
         own.app_dir.mkdir(mode=0o755, exist_ok=True)
-        own.data_dir.mkdir(mode=0o755, exist_ok=True)
+        own.data_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
         self._parts = Parts()
         self._metadata = metadata.MetadataStore(own.home / "metadata.json")
         self._server = metadata.serve(own.address, config.METADATA_PORT, self._metadata)
@@ -87,7 +87,7 @@ class Drone:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         inherited.update(
             {
-                "PITRIX_METADATA_URL": "http://%s:%d" % (own.address, self._server.server_port),
+                "PITRIX_METADATA_URL": f"http://{own.address}:{self._server.server_port}",
                 "PITRIX_NODE_IP": own.address,
                 "PITRIX_NODE_ID": own.node_id,
                 "PITRIX_NODE_NAME": own.name,
@@ -120,17 +120,11 @@ class Drone:
         return self._session.active and self._link.send(frame)
 
     def _on_frame(self, frame: Frame) -> None:
-        try:
-            self._dispatch(frame)
-        except Exception:
-            _log.exception("a %s frame could not be handled", frame.get("type"))
-
-    def _dispatch(self, frame: Frame) -> None:
         kind = frame.get("type")
         if kind == "part":
             whole = self._parts.add(frame)
             if whole is not None:
-                self._dispatch(whole)
+                self._on_frame(whole)
         elif kind == "link":  # from a frontgate: its own way to Pilot
             if frame.get("up"):
                 self._session.start()

@@ -1,13 +1,14 @@
 """The role of the one machine that goes out: relays between the drones of a network and Pilot.
 
-Owns which drone is behind which connection. It reads of a frame only ``type``, ``agent`` and ``nonce``; what a
-drone may do is Pilot's decision. A connection speaks for the one agent whose hello Pilot welcomed on it (the
-nonce ties the two), so a machine in the network cannot take over another one's name.
+Owns which drone is behind which connection. It reads of a frame only ``type``, ``agent`` and ``nonce``;
+what a drone may do is Pilot's decision. A connection speaks for the one agent whose hello Pilot welcomed on
+it (the nonce ties the two), so a machine in the network cannot take over another one's name.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -39,11 +40,12 @@ class Downlink:
             self._outbox.put_nowait(frames.encode(frame))
         except asyncio.QueueFull:
             _log.warning("a drone does not read what is sent to it; cutting it off")
-            asyncio.ensure_future(self.connection.close())
+            self.connection.transport.abort()
 
     async def write(self) -> None:
-        while True:
-            await self.connection.send(await self._outbox.get())
+        with contextlib.suppress(ConnectionClosed):  # whoever reads from it notices
+            while True:
+                await self.connection.send(await self._outbox.get())
 
 
 class Frontgate:
@@ -62,7 +64,7 @@ class Frontgate:
             own,
             config.own_key(own.home),
             self._link,
-            describe=lambda: {"listens": "ws://%s:%d" % (own.address, self._port)},
+            describe=lambda: {"listens": f"ws://{own.address}:{self._port}"},
             on_active=self._on_active,
         )
 

@@ -125,7 +125,7 @@ class HealthCheck:
         except asyncio.CancelledError:
             _kill(process.pid)
             raise
-        return code == 0, "" if code == 0 else "the check exited with %d" % code
+        return code == 0, "" if code == 0 else f"the check exited with {code}"
 
 
 def _kill(pid: int) -> None:

@@ -99,7 +99,7 @@ class Journal:
 def process_started(pid: int) -> str:
     """Return what tells a process from a later one of the same id, or "" where it has ended."""
     try:
-        stat = Path("/proc/%d/stat" % pid).read_text(encoding="ascii", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         return stat.rpartition(")")[2].split()[19]
     except FileNotFoundError:
         pass

@@ -1,19 +1,22 @@
 """One outbound WebSocket, kept open for good.
 
-Owns connecting, reconnecting (exponential back-off with jitter, so that the thousand agents of a platform that
-comes back do not all come at once), batching what is sent, and the pings that keep API Gateway from closing an
-idle connection. Knows nothing of what travels, and re-sends nothing: ``session`` and the roles do.
+Owns connecting, reconnecting (exponential back-off with jitter, so that the thousand agents of a platform
+that comes back do not all come at once), batching what is sent, and the pings that keep API Gateway from
+closing an idle connection. Knows nothing of what travels, and re-sends nothing: ``session`` and the roles
+do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable
+from typing import Literal
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from pitrix_agent import frames
 
@@ -36,7 +39,7 @@ class Backoff:
         wait_s = max(self._hold_s, min(self._cap_s, 0.2 * 2 ** min(self._tries, 10)))
         self._tries += 1
         self._hold_s = 0.0
-        return random.uniform(wait_s / 2, wait_s)
+        return random.uniform(wait_s / 2, wait_s)  # noqa: S311 - jitter is no secret
 
     def hold(self, seconds: float) -> None:
         """Wait about so long before the next try: it would be refused again."""
@@ -96,7 +99,7 @@ class Link:
 
     async def _connect_once(self) -> None:
         # A frontgate is a neighbour: the proxy that may lead out of the network does not lead to it.
-        proxy = True if self._url.startswith("wss:") else None
+        proxy: Literal[True] | None = True if self._url.startswith("wss:") else None
         async with connect(
             self._url,
             proxy=proxy,
@@ -114,16 +117,23 @@ class Link:
                 self._on_open()
                 async for message in connection:
                     for frame in frames.decode(message):
-                        self._on_frame(frame)
+                        self._take(frame)
             finally:
                 self._connection = None
                 writer.cancel()
                 self._on_close()
 
+    def _take(self, frame: frames.Frame) -> None:
+        try:
+            self._on_frame(frame)
+        except Exception:  # one bad frame must not cost the connection
+            _log.exception("a %s frame could not be handled", frame.get("type"))
+
     async def _write(self, connection: ClientConnection) -> None:
-        while True:
-            await self._has_mail.wait()
-            self._has_mail.clear()
-            texts, self._outbox = self._outbox, []
-            for message in frames.pack(texts):
-                await connection.send(message)
+        with contextlib.suppress(ConnectionClosed):  # whoever reads from it notices
+            while True:
+                await self._has_mail.wait()
+                self._has_mail.clear()
+                texts, self._outbox = self._outbox, []
+                for message in frames.pack(texts):
+                    await connection.send(message)

@@ -1,9 +1,9 @@
-"""The cluster's metadata on the node: kept in a file, served over HTTP as the AppCenter metadata service does.
+"""The cluster's metadata on the node: kept in a file, served as the AppCenter metadata service does.
 
-``GET /self/hosts/<role>/<node>/ip`` and the like. A leaf is its text; a folder is one line ``/path<TAB>value``
-for each leaf below it, or with ``Accept: application/json`` a JSON document. ``?wait=true&prev_version=N`` holds
-the request until the metadata is newer than ``N``; ``X-Metad-Version`` is the present version. That is what
-``metad`` answers, so confd and its templates in existing images work.
+``GET /self/hosts/<role>/<node>/ip`` and the like. A leaf is its text; a folder is one line
+``/path<TAB>value`` for each leaf below it, or with ``Accept: application/json`` a JSON document.
+``?wait=true&prev_version=N`` holds the request until the metadata is newer than ``N``; ``X-Metad-Version`` is
+the present version. That is what ``metad`` answers, so confd and its templates in existing images work.
 
 It is answered to this machine only: it may hold the application's passwords.
 """

@@ -1,8 +1,9 @@
 """Runs the commands that Pilot sends: each id once, with a time-out, its output streamed and capped.
 
-Owns processes and their results. A command is ``sh -c`` in a session of its own, so that a time-out ends all of
-it; what it leaves in the background (a daemon) lives on when it exits by itself. Output goes to a file, not a
-pipe: a daemon that inherited it must not die with the agent. Kinds that are no process are in ``actions``.
+Owns processes and their results. A command is ``sh -c`` in a session of its own, so that a time-out ends
+all of it; what it leaves in the background (a daemon) lives on when it exits by itself. Output goes to a
+file, not a pipe: a daemon that inherited it must not die with the agent. Kinds that are no process are in
+``actions``.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Output:
     def read(self) -> str:
         """Take in what came since the last time and return it, its last part if it was much."""
         size = self._path.stat().st_size
+        if size < self._offset:  # it was emptied
+            self._offset = 0
         if size - self._offset > _READ_BYTES:
             self._offset = size - _READ_BYTES
             self.truncated = True
@@ -100,6 +103,8 @@ class Runner:
         self._environment = environment
         self._actions = actions
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        #: Tasks are cancelled as well when the agent stops; only these are to be killed.
+        self._cancelled: set[str] = set()
 
     # --- what comes in -------------------------------------------------------------------------------------
 
@@ -115,6 +120,7 @@ class Runner:
     def cancel(self, command_id: str) -> None:
         """Kill a command that is running; nothing happens to one that is not."""
         if command_id in self._tasks:
+            self._cancelled.add(command_id)
             self._tasks[command_id].cancel()
 
     def acknowledged(self, command_id: str) -> None:
@@ -161,7 +167,11 @@ class Runner:
     def _begin(self, command_id: str, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._tasks[command_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(command_id, None))
+        task.add_done_callback(lambda _: self._ended(command_id))
+
+    def _ended(self, command_id: str) -> None:
+        self._tasks.pop(command_id, None)
+        self._cancelled.discard(command_id)
 
     # --- running -------------------------------------------------------------------------------------------
 
@@ -180,7 +190,8 @@ class Runner:
             else:
                 await self._act(entry, command)
         except asyncio.CancelledError:
-            self._finish(entry, error="it was cancelled")
+            if entry["id"] in self._cancelled:
+                self._finish(entry, error="it was cancelled")
             raise
         except (CommandError, OSError) as error:
             self._finish(entry, error=str(error))
@@ -192,8 +203,11 @@ class Runner:
         if self._metadata.version >= version:
             return
         self._emit({"type": "sync", "agent": self._config.agent_id})
-        if not await asyncio.to_thread(self._metadata.wait, version - 1, METADATA_TIMEOUT_S):
-            raise CommandError("the cluster's metadata did not reach the node")
+        deadline = time.monotonic() + METADATA_TIMEOUT_S
+        while self._metadata.version < version:
+            if time.monotonic() > deadline:
+                raise CommandError("the cluster's metadata did not reach the node")
+            await asyncio.sleep(0.02)
 
     async def _act(self, entry: Entry, command: dict[str, Any]) -> None:
         action = self._actions.get(command["kind"])
@@ -239,7 +253,8 @@ class Runner:
             await process.wait()
             self._finish(entry, output=output, timed_out=True)
         except asyncio.CancelledError:
-            await _kill_group(process.pid)
+            if entry["id"] in self._cancelled:
+                await _kill_group(process.pid)
             raise
         finally:
             stream.cancel()
@@ -257,9 +272,10 @@ class Runner:
                     return
                 await asyncio.sleep(0.2)
         except asyncio.CancelledError:
-            if pid:
-                await _kill_group(pid)
-            self._finish(entry, output=output, error="it was cancelled")
+            if entry["id"] in self._cancelled:
+                if pid:
+                    await _kill_group(pid)
+                self._finish(entry, output=output, error="it was cancelled")
             raise
         try:
             self._finish(entry, output=output, exit_code=int(exit_path.read_text(encoding="ascii")))
@@ -309,7 +325,10 @@ class Runner:
             "output_tail": tail[-TAIL_CHARS:],
             "output_truncated": output is not None and output.truncated,
         }
-        self._journal.save(entry)
+        try:
+            self._journal.save(entry)
+        except OSError:  # a full disk is no reason to say nothing
+            _log.exception("the result of %s could not be written", entry["id"])
         self._emit(entry["result"])
 
     def _working_folder(self, cwd: str) -> Path:

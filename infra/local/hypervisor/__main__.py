@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from threading import Event, Thread
 
+from infra.local.tether import when_supervisor_ends
+
 from .cloud import Cloud, Quota
 from .server import Server
 
@@ -44,8 +46,10 @@ def main() -> int:
     told_to_stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told_to_stop.set())
+    if options.tethered:
+        when_supervisor_ends(told_to_stop.set)
     cloud.open()
-    Thread(target=server.serve_forever, daemon=True).start()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
     print(f"hypervisor: http://127.0.0.1:{server.server_port}", flush=True)
     told_to_stop.wait()
     server.shutdown()
@@ -64,6 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-machines", type=int, default=Quota.machines)
     parser.add_argument("--max-memory-mib", type=int, default=Quota.memory_mib, help="declared, in MiB")
     parser.add_argument("--max-volume-gib", type=int, default=Quota.volume_gib, help="declared, in GiB")
+    parser.add_argument("--tethered", action="store_true", help="stop when standard input ends")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING"])
     return parser.parse_args()
 

@@ -158,6 +158,7 @@ class Init:
                 processes.send(fresh, signal.SIGCONT)  # a stopped process takes no TERM
             told |= fresh
             self._turn(0.05)
+        self._copy_output()  # last words, which nobody is left to add to
 
 
 def tell(folder: Path, boot: int, phase: str, reason: str = "") -> None:

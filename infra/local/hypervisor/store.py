@@ -7,9 +7,10 @@ around every call here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -36,8 +37,13 @@ class Store(Generic[R]):
         self._folder = folder
         self._label = kind.__name__.lower()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        records = (msgspec.json.decode(p.read_bytes(), type=kind) for p in folder.glob("*/record.json"))
-        self._records = {record.id: record for record in records}
+        self._records: dict[str, R] = {}
+        for owned in folder.iterdir():
+            record = owned / "record.json"
+            if record.exists():
+                self._records[owned.name] = msgspec.json.decode(record.read_bytes(), type=kind)
+            else:
+                remove_tree(owned)  # a creation or a deletion that was cut short
 
     def folder(self, resource_id: str) -> Path:
         """Where a resource keeps its files; exists once it has been saved."""
@@ -70,18 +76,15 @@ class Store(Generic[R]):
         return record
 
     def remove(self, resource_id: str) -> None:
-        """Forget a resource and delete its files; the record goes first, so that a crash leaves litter
-        that ``__init__`` ignores rather than a resource without its files."""
+        """Delete a resource's files and forget it; the record goes first, so that a crash leaves litter
+        for the next start to clear rather than a resource without its files."""
         (self.folder(resource_id) / "record.json").unlink(missing_ok=True)
-        self._records.pop(resource_id, None)
         remove_tree(self.folder(resource_id))
+        self._records.pop(resource_id, None)
 
 
 def remove_tree(path: Path) -> None:
     """Delete a folder, also when what ran in it left folders without write permission."""
-    import shutil
-    from collections.abc import Callable
-    from typing import Any
 
     def let_me(function: Callable[[str], Any], name: str, _: Any) -> None:
         parent = Path(name).parent

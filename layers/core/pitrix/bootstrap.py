@@ -18,11 +18,11 @@ from pitrix.clock import Clock, SystemClock
 from pitrix.table import Table
 
 if TYPE_CHECKING:
-    from pitrix.clusters.execution import Executor
-    from pitrix.clusters.service import ClusterService
     from pitrix.billing.service import BillingService
     from pitrix.billing.specs import DeploymentSpecs
     from pitrix.catalog.service import CatalogService
+    from pitrix.clusters.execution import Executor
+    from pitrix.clusters.service import ClusterService
     from pitrix.events import EventBus
     from pitrix.identity.service import IdentityService
     from pitrix.pilot.service import PilotService
@@ -147,6 +147,8 @@ def presigning_s3() -> Any:
         signature_version="s3v4",
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        # Elsewhere than on AWS no name of a bucket resolves as a host.
+        s3={"addressing_style": "path"} if settings().endpoint_url else {},
     )
     return boto3.client("s3", region_name=settings().region, config=plain)
 
@@ -245,7 +247,7 @@ def executor() -> Executor:
         store=store,
         provider_for=lambda runtime_id: runtimes().provider_for(SYSTEM, runtime_id),
         agents=pilot(),
-        archive=lambda app_id, version_id: catalog().download(SYSTEM, app_id, version_id),
+        archive=lambda app_id, version_id: catalog().payload(SYSTEM, app_id, version_id),
         callbacks=StepFunctionsCallbacks(lambda: client("stepfunctions")),
         closing=JobClosing(store=store, meter=meter, events=events(), clock=clock()),
         clock=clock(),

@@ -74,7 +74,8 @@ class Api(Chalice):
         except PitrixError as error:
             response = problem(error, instance=request.path)
             level = logging.ERROR if error.status >= 500 else logging.INFO
-            log(level, "request refused", correlation, code=error.code, detail=error.detail, path=request.path)
+            facts = {"code": error.code, "detail": error.detail, "path": request.path}
+            log(level, "request refused", correlation, **facts)
         except Exception:
             _log.exception("unexpected error")
             log(logging.ERROR, "request failed", correlation, path=request.path)
@@ -185,7 +186,9 @@ def convert(data: Mapping[str, Any], kind: type[T], *, strict: bool = True) -> T
     Raises:
         InvalidInput: with a field error for each unknown key, or for the first that does not fit.
     """
-    known = set(getattr(kind, "__dataclass_fields__", {}))
+    # A Struct may rename its fields (``from`` is no name in Python).
+    struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    known = set(kind.__struct_encode_fields__ if struct else kind.__dataclass_fields__)  # type: ignore[attr-defined]
     unknown = sorted(set(data) - known)
     if unknown:
         allowed = ", ".join(sorted(known)) or "none"

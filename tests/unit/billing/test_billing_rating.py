@@ -9,11 +9,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pitrix.billing import rating
 from pitrix.billing.model import Charge, PricePlan, UsageEvent, format_money
 from pitrix.billing.rating import Used
 from pitrix.billing.service import STANDARD_CHARGES
-
 from tests.unit.billing.worlds import START, event, naive_bill
 
 PLAN = PricePlan(

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+
 from pitrix import bootstrap
 from pitrix.clock import FixedClock
 from pitrix.identity.dynamo import TableUserStore
@@ -15,7 +16,6 @@ from pitrix.identity.model import User
 from pitrix.identity.service import IdentityService
 from pitrix.identity.tokens import CognitoTokenVerifier, JwksKeys, cognito_issuer
 from pitrix.table import MemoryTable
-
 from tests.unit.identity.fakes import (
     CLIENT_ID,
     PASSWORD,

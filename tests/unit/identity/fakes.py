@@ -10,6 +10,7 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, Unauthenticated
 from pitrix.identity.model import Tokens
 

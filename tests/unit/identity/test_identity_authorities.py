@@ -9,10 +9,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
+
 from pitrix.errors import Conflict, InvalidInput, NotFound, RateLimited, Unauthenticated
 from pitrix.identity.cognito import CognitoPasswords
 from pitrix.identity.ports import PasswordAuthority
-
 from tests.unit.identity.fakes import PASSWORD
 
 
@@ -47,7 +47,9 @@ def test_an_account_signs_in_at_once_and_refreshes(authority: PasswordAuthority)
     assert authority.subject_of("alice") == subject
     tokens = authority.sign_in("alice", PASSWORD)
     again = authority.refresh(tokens.refresh_token)
-    assert again.access_token and again.refresh_token == tokens.refresh_token and again.expires_in_s > 0
+    assert again.access_token
+    assert again.refresh_token == tokens.refresh_token
+    assert again.expires_in_s > 0
 
 
 def test_wrong_credentials_are_refused(authority: PasswordAuthority) -> None:

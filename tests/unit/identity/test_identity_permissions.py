@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from pitrix.errors import InvalidInput, NotFound, PermissionDenied, Unauthenticated
 from pitrix.identity.model import (
     ANONYMOUS,
@@ -75,7 +76,7 @@ def test_a_visitor_sees_the_store_and_is_asked_to_sign_in_for_the_rest() -> None
 
 
 def test_a_known_user_is_denied_not_asked_to_sign_in() -> None:
-    with pytest.raises(PermissionDenied, match="user.*may not push.*repos"):
+    with pytest.raises(PermissionDenied, match=r"user.*may not push.*repos"):
         require(principal(), "repos", "push")
 
 
@@ -106,7 +107,8 @@ def test_ownership_follows_whole_names_of_the_path(mine: str, other: str, owned:
 
 
 def test_a_visitor_owns_nothing() -> None:
-    assert not ANONYMOUS.owns(":") and not ANONYMOUS.owns("")
+    assert not ANONYMOUS.owns(":")
+    assert not ANONYMOUS.owns("")
 
 
 def test_what_belongs_to_another_does_not_exist() -> None:

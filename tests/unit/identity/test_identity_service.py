@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from pitrix.clock import FixedClock
 from pitrix.errors import (
     Conflict,
@@ -27,7 +28,6 @@ from pitrix.identity.model import (
     UserStatus,
 )
 from pitrix.identity.service import IdentityService, NewUser, UserChange, random_password
-
 from tests.unit.identity.fakes import PASSWORD, TOKEN_LIFE_S, MemoryPool
 
 
@@ -35,7 +35,8 @@ def test_a_sign_in_leads_to_the_users_record(identity: IdentityService, alice: U
     tokens = identity.sign_in(" Alice ", PASSWORD)
     session = identity.authenticate(tokens.access_token)
     assert session.principal == Principal(alice.user_id, "alice", "user", ":acme:")
-    assert tokens.token_type == "Bearer" and tokens.expires_in_s == TOKEN_LIFE_S
+    assert tokens.token_type == "Bearer"
+    assert tokens.expires_in_s == TOKEN_LIFE_S
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,8 @@ def test_a_refused_sign_in_does_not_tell_why(
 
 def test_tokens_do_not_show_in_logs(identity: IdentityService, alice: User) -> None:
     tokens = identity.sign_in("alice", PASSWORD)
-    assert tokens.access_token not in repr(tokens) and tokens.refresh_token not in repr(tokens)
+    assert tokens.access_token not in repr(tokens)
+    assert tokens.refresh_token not in repr(tokens)
 
 
 def test_a_refresh_token_buys_a_new_access_token(
@@ -221,14 +223,17 @@ def test_users_are_listed_in_pages(identity: IdentityService, operator: User) ->
         identity.ensure_user(f"user-{number}", "user", PASSWORD)
     first, cursor = identity.list_users(operator.principal, limit=4)
     second, end = identity.list_users(operator.principal, limit=4, cursor=cursor)
-    assert len(first) == 4 and len(second) == 2 and end is None
+    assert len(first) == 4
+    assert len(second) == 2
+    assert end is None
     assert {user.username for user in first + second} == {"root", *(f"user-{n}" for n in range(5))}
 
 
 def test_a_new_user_gets_a_branch_of_its_own(identity: IdentityService, operator: User) -> None:
     one = identity.create_user(operator.principal, NewUser(username="a.b@example.org", password=PASSWORD))
     two = identity.create_user(operator.principal, NewUser(username="a.b-example.org", password=PASSWORD))
-    assert not one.principal.owns(two.owner_path) and not two.principal.owns(one.owner_path)
+    assert not one.principal.owns(two.owner_path)
+    assert not two.principal.owns(one.owner_path)
     identity.sign_in("A.B@example.org", PASSWORD)
 
 
@@ -314,10 +319,11 @@ def test_random_passwords_satisfy_the_policy_and_differ() -> None:
     made = {random_password() for _ in range(50)}
     assert len(made) == 50
     for password in made:
-        assert (
-            len(password) >= 12 and any(c.isupper() for c in password) and any(c.islower() for c in password)
-        )
-        assert any(c.isdigit() for c in password) and "-" in password
+        assert len(password) >= 12
+        assert any(c.isupper() for c in password)
+        assert any(c.islower() for c in password)
+        assert any(c.isdigit() for c in password)
+        assert "-" in password
 
 
 def test_seeding_twice_changes_nothing_and_mends_what_drifted(
@@ -329,7 +335,8 @@ def test_seeding_twice_changes_nothing_and_mends_what_drifted(
     identity.authenticate(identity.sign_in("alice", "other-Horse-8").access_token)
     pool.delete("alice")  # the pool lost its memory, the table did not
     again = identity.ensure_user("alice", "vendor", PASSWORD, ":acme:")
-    assert again.user_id == alice.user_id and again.subject != alice.subject
+    assert again.user_id == alice.user_id
+    assert again.subject != alice.subject
     identity.authenticate(identity.sign_in("alice", PASSWORD).access_token)
     users.remove(again)  # and the other way round
     assert identity.ensure_user("alice", "vendor", PASSWORD, ":acme:").subject == again.subject

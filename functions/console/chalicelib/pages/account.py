@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from chalicelib import i18n, render, session
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit, safe_next
 from pitrix import bootstrap
 from pitrix.errors import PitrixError, RateLimited, Unauthenticated
 
 THEMES = ("light", "dark", "")
-
-
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/sign-in", "GET", public=True)(sign_in_form)
-    site.page("/sign-in", "POST", public=True)(sign_in)
-    site.page("/sign-out", "POST", public=True)(sign_out)
-    site.page("/preferences", "POST", public=True)(preferences)
 
 
 def sign_in_form(visit: Visit) -> Reply:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib import render
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.billing.model import InvoiceLine
@@ -25,11 +24,6 @@ class Share:
     name: str
     lines: Sequence[InvoiceLine]
     total_micros: int
-
-
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/bill")(bill)
 
 
 def bill(visit: Visit) -> Reply:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chalicelib import render
-from chalicelib.site import Site
+from chalicelib import render, wizard
+from chalicelib.i18n import Texts
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.clusters.model import TRANSITIONS, Cluster, Job, JobKind, JobView, Node, Step, StepStatus
-from pitrix.errors import InvalidInput, NotFound
+from pitrix.clusters.service import ActionParams
+from pitrix.errors import FieldError, InvalidInput, NotFound
+from pitrix.packages import service as packages
+from pitrix.packages.model import Form
 
 _A_PAGE = 30
 #: Jobs shown on a cluster's own page.
@@ -36,21 +39,9 @@ class Part:
     steps: list[Step]
 
 
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/clusters")(cluster_list)
-    site.page("/clusters/{cluster_id}")(cluster_page)
-    site.page("/clusters/{cluster_id}/live")(cluster_live)
-    site.page("/clusters/{cluster_id}/actions/{action}", "GET")(confirm)
-    site.page("/clusters/{cluster_id}/actions/{action}", "POST")(act)
-    site.page("/jobs")(job_list)
-    site.page("/jobs/{job_id}")(job_page)
-    site.page("/jobs/{job_id}/live")(job_live)
-
-
 def cluster_list(visit: Visit) -> Reply:
     """All clusters at or below the visitor's owner path."""
-    clusters, cursor = bootstrap.clusters().list(visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    clusters, cursor = bootstrap.clusters().list_clusters(visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor"))
     return render.page(visit, "clusters.html", clusters=clusters, cursor=cursor)
 
 
@@ -70,21 +61,37 @@ def confirm(visit: Visit, cluster_id: str, action: str) -> Reply:
     if action not in _allowed(cluster):
         raise NotFound(f"{cluster.name} cannot {action} as long as it is {cluster.transition or cluster.status}.")
     role, service = visit.query.get("role", ""), visit.query.get("service", "")
-    takes = _params(cluster, role, service) if action == JobKind.RUN_SERVICE else {}
-    return render.page(visit, "action.html", cluster=cluster, action=action, role=role, service=service, takes=takes)
+    return _ask(visit, cluster, action, role, service)
 
 
 def act(visit: Visit, cluster_id: str, action: str) -> Reply:
     """Start the action's job and go to the cluster, where it can be watched."""
-    if action not in _ACTIONS:
-        raise NotFound(f"There is no action {action!r}.")
-    params: dict[str, Any] = {}
+    cluster = bootstrap.clusters().get(visit.who, cluster_id)
+    role, service = visit.field("role"), visit.field("service")
+    params = ActionParams()
     if action == JobKind.RUN_SERVICE:
-        given = {name.removeprefix("param."): values[0] for name, values in visit.form.items()
-                 if name.startswith("param.")}
-        params = {"role": visit.field("role"), "service": visit.field("service"), "params": given}
-    bootstrap.clusters().act(visit.who, cluster_id, action, params)
+        takes = _params_form(visit, cluster, role, service)
+        params = ActionParams(role=role, service=service, params=wizard.read(takes, visit.form))
+    try:
+        bootstrap.clusters().act(visit.who, cluster_id, action, params)
+    except InvalidInput as error:
+        return _ask(visit, cluster, action, role, service, error=error)
     return visit.redirect(f"/clusters/{cluster_id}")
+
+
+def _ask(
+    visit: Visit, cluster: Cluster, action: str, role: str, service: str, *, error: InvalidInput | None = None
+) -> Reply:
+    """The page that asks once more; after wrong parameters, with what is wrong beside them."""
+    questions: list[wizard.Question] = []
+    if action == JobKind.RUN_SERVICE:
+        takes = _params_form(visit, cluster, role, service)
+        # The service names a parameter "params/keep"; the form knows it as "keep".
+        errors = [FieldError(each.field.removeprefix("params/"), each.message) for each in error.errors] if error else []
+        for section in wizard.draw(takes, Texts(visit.locale), posted=visit.form if error else None, errors=errors):
+            questions += section.questions
+    return render.page(visit, "action.html", status=error.status if error else 200, cluster=cluster, action=action,
+                       role=role, service=service, questions=questions, refused=error.detail if error else "")
 
 
 def job_list(visit: Visit) -> Reply:
@@ -136,14 +143,16 @@ def _names(nodes: Sequence[Node]) -> dict[str, str]:
 
 def _parts(view: JobView) -> list[Part]:
     """The job's layers in the order in which they go, each with its steps."""
-    names = view.job.layers
-    grouped: dict[int, list[Step]] = {}
+    grouped: list[list[Step]] = []
     for step in view.steps:
-        grouped.setdefault(step.layer, []).append(step)
+        # After the plan's steps come those of the clean-up, whose layers count from 0 again.
+        if not grouped or step.layer != grouped[-1][-1].layer:
+            grouped.append([])
+        grouped[-1].append(step)
+    names = [*view.job.layers, *view.job.undo_layers]
     return [
-        Part(name=names[number] if number < len(names) else "", state=_state(steps), seconds=_seconds(steps),
-             steps=steps)
-        for number, steps in sorted(grouped.items())
+        Part(name=name, state=_state(steps), seconds=_seconds(steps), steps=steps)
+        for name, steps in zip(names, grouped, strict=False)
     ]
 
 
@@ -177,8 +186,7 @@ def _custom_services(cluster: Cluster) -> list[tuple[str, str]]:
     return [(role.role, name) for role in cluster.roles for name, service in role.services.items() if service.custom]
 
 
-def _params(cluster: Cluster, role: str, service: str) -> Mapping[str, Any]:
-    """Names and defaults of a custom service's parameters."""
-    if (role, service) not in _custom_services(cluster):
-        raise InvalidInput(f"{cluster.name} has no service {service!r} of the role {role!r}.")
-    return cluster.role(role).services[service].service_params
+def _params_form(visit: Visit, cluster: Cluster, role: str, service: str) -> Form:
+    """What a custom service asks its caller, as a form."""
+    package = bootstrap.catalog().load_package(visit.who, cluster.version_id)
+    return Form(locale=visit.locale, groups=[packages.service_form(package, role, service, visit.locale)])

@@ -12,12 +12,11 @@ from typing import Any
 
 from chalicelib import render, wizard
 from chalicelib.i18n import Texts
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.billing.service import QuoteRequest
 from pitrix.catalog.model import App, Version
-from pitrix.clusters.service import NewCluster
+from pitrix.clusters.service import DeployRequest
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, Unprocessable
 from pitrix.packages.model import FieldType, Form
 
@@ -34,13 +33,6 @@ class Asked:
     form: Form
 
 
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/apps/{app_id}/deploy", "GET")(begin)
-    site.page("/apps/{app_id}/deploy", "POST")(proceed)
-    site.page("/apps/{app_id}/quote", "POST")(quote)
-
-
 def begin(visit: Visit, app_id: str) -> Reply:
     """The form, filled with the package's defaults."""
     return _draw(visit, _asked(visit, app_id, visit.query.get("version", "")))
@@ -54,13 +46,13 @@ def proceed(visit: Visit, app_id: str) -> Reply:
         return _draw(visit, asked, filled=True)
     try:
         if visit.field("intent") == "deploy":
-            cluster, _ = bootstrap.clusters().create(visit.who, request)
-            return visit.redirect(f"/clusters/{cluster.cluster_id}")
-        plan = bootstrap.clusters().plan(visit.who, request)
+            begun = bootstrap.clusters().create(visit.who, request)
+            return visit.redirect(f"/clusters/{begun.cluster.cluster_id}")
+        view = bootstrap.clusters().plan(visit.who, request)
     except (InvalidInput, Unprocessable, Conflict) as error:
         return _draw(visit, asked, filled=True, error=error)
     runtime = bootstrap.runtimes().get(visit.who, request.runtime_id)
-    return render.page(visit, "preview.html", app=asked.app, version=asked.version, plan=plan,
+    return render.page(visit, "preview.html", app=asked.app, version=asked.version, plan=view.plan,
                        runtime_name=runtime.name, answered=wizard.in_words(asked.form, visit.form, Texts(visit.locale)))
 
 
@@ -86,14 +78,19 @@ def _asked(visit: Visit, app_id: str, version_id: str) -> Asked:
     return Asked(app=app, version=version, form=catalog.form(visit.who, app_id, chosen, visit.locale))
 
 
-def _request(visit: Visit, asked: Asked) -> NewCluster:
-    return NewCluster(app_id=asked.app.app_id, version_id=asked.version.version_id, name=visit.field("name"),
-                      runtime_id=visit.field("runtime_id"), answers=wizard.read(asked.form, visit.form))
+def _request(visit: Visit, asked: Asked) -> DeployRequest:
+    return DeployRequest(
+        app_id=asked.app.app_id,
+        version_id=asked.version.version_id,
+        name=visit.field("name") or None,
+        runtime_id=visit.field("runtime_id"),
+        answers=wizard.read(asked.form, visit.form),
+    )
 
 
 def _draw(visit: Visit, asked: Asked, *, filled: bool = False, error: PitrixError | None = None) -> Reply:
     """The form, empty or as it was sent, with what is wrong at the fields it belongs to."""
-    runtimes = bootstrap.runtimes().list(visit.who, limit=_CHOICES)[0]
+    runtimes = bootstrap.runtimes().list_runtimes(visit.who, limit=_CHOICES).runtimes
     errors: Sequence[FieldError] = error.errors if error else ()
     posted = visit.form if filled else None
     only = runtimes[0].runtime_id if runtimes else ""
@@ -118,7 +115,7 @@ def _linkable(visit: Visit, form: Form) -> list[tuple[str, str]]:
     """The visitor's running clusters, where the package can be linked to one."""
     if not any(asked.type is FieldType.SERVICE for asked in form.fields()):
         return []
-    clusters, _ = bootstrap.clusters().list(visit.who, limit=_CHOICES)
+    clusters, _ = bootstrap.clusters().list_clusters(visit.who, limit=_CHOICES)
     return [(each.cluster_id, each.name or each.cluster_id) for each in clusters if each.status == "active"]
 
 

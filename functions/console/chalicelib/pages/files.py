@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from chalicelib import assets
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix.errors import NotFound
 
 _FOR_EVER = "public, max-age=31536000, immutable"
-
-
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/static/{name}", public=True)(static)
 
 
 def static(_visit: Visit, name: str) -> Reply:

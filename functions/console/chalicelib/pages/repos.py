@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from chalicelib import render
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.identity.model import require
 
 _A_PAGE = 30
-
-
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/repos")(repo_list)
-    site.page("/repos/{repo_id}")(repo_page)
 
 
 def repo_list(visit: Visit) -> Reply:

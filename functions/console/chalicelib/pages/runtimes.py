@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from chalicelib import render
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 
 _A_PAGE = 50
 
 
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/runtimes")(runtime_list)
-
-
 def runtime_list(visit: Visit) -> Reply:
     """All runtimes at or below the visitor's owner path, and those that everyone may use."""
-    runtimes, cursor = bootstrap.runtimes().list(visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor"))
-    return render.page(visit, "runtimes.html", runtimes=runtimes, cursor=cursor)
+    found = bootstrap.runtimes().list_runtimes(visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    return render.page(visit, "runtimes.html", runtimes=found.runtimes, cursor=found.next_cursor)

@@ -5,20 +5,13 @@ from __future__ import annotations
 from typing import get_args
 
 from chalicelib import readme, render
-from chalicelib.site import Site
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
-from pitrix.catalog.model import AppSort
+from pitrix.catalog.model import App, AppSort
 from pitrix.errors import NotFound
 
 _A_PAGE = 24
 _VERSIONS = 20
-
-
-def register(site: Site) -> None:
-    """Add this module's pages to the site."""
-    site.page("/", public=True)(store)
-    site.page("/apps/{app_id}", public=True)(app_page)
 
 
 def store(visit: Visit) -> Reply:
@@ -41,18 +34,18 @@ def app_page(visit: Visit, app_id: str) -> Reply:
     versions = catalog.list_versions(visit.who, app_id, limit=_VERSIONS).versions
     shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
     return render.page(visit, "app.html", app=app, versions=versions, shelves=shelves,
-                       readme=_readme(visit, app_id, app.latest_version_id))
+                       readme=_readme(visit, app))
 
 
-def _readme(visit: Visit, app_id: str, version_id: str | None) -> str:
+def _readme(visit: Visit, app: App) -> str:
     """The README in the visitor's language if the package has one, else the plain one, as safe HTML."""
     for path in (f"README.{visit.locale}.md", "README.md"):
         try:
-            text = bootstrap.catalog().file(visit.who, app_id, version_id or "", path).text
+            text = bootstrap.catalog().file(visit.who, app.app_id, app.latest_version_id or "", path).text
         except NotFound:
             continue
         if text:
-            return readme.to_html(text)
+            return readme.to_html(text, title=app.title)
     return ""
 
 

@@ -64,11 +64,11 @@ if __name__ == "__main__":
     threading.Thread(target=clock.keep_running, daemon=True).start()
 
     def page(_request):
-        rows = "".join("<li><code>%s</code></li>" % escape(json.dumps(each)) for each in latest(20))
+        rows = "".join(f"<li><code>{escape(json.dumps(each))}</code></li>" for each in latest(20))
         return (
             "<!doctype html><meta charset=utf-8><title>Cron Clock</title><h1>Cron Clock</h1>"
-            "<p>Node <b id=node>%s</b> runs every %d s.</p><ol>%s</ol>"
-            % (escape(node.NODE_ID), clock.interval_s, rows)
+            f"<p>Node <b id=node>{escape(node.NODE_ID)}</b> runs every {clock.interval_s} s.</p>"
+            f"<ol>{rows}</ol>"
         )
 
     node.serve(

@@ -29,13 +29,20 @@ LOG_FILE = node.RUN_DIR / (NAME + ".log")
 
 
 def main(arguments: list[str]) -> int:
-    commands = {"start": start, "stop": stop, "restart": restart, "check": check, "monitor": monitor, "call": call}
+    commands = {
+        "start": start,
+        "stop": stop,
+        "restart": restart,
+        "check": check,
+        "monitor": monitor,
+        "call": call,
+    }
     if not arguments or arguments[0] not in commands:
         return fail(__doc__ or "")
     try:
         return commands[arguments[0]](*arguments[1:])
     except OSError as error:
-        return fail("%s: %s" % (arguments[0], error))
+        return fail(f"{arguments[0]}: {error}")
     except TypeError:
         return fail(__doc__ or "")
 
@@ -68,7 +75,7 @@ def start() -> int:
     if wait_until_up(process):
         return 0
     process.kill()
-    return fail("it does not answer on %s\n%s" % (base_url(), log_tail()))
+    return fail(f"it does not answer on {base_url()}\n{log_tail()}")
 
 
 def stop() -> int:
@@ -107,7 +114,7 @@ def call(method: str, path: str, body: str = "") -> int:
         json.loads(body)
     answer = node.request(method, base_url() + path, body.encode("utf-8") or None, timeout=60)
     if answer.status >= 300:
-        return fail("%s %s was answered by %d: %s" % (method, path, answer.status, answer.text))
+        return fail(f"{method} {path} was answered by {answer.status}: {answer.text}")
     print(answer.text)
     return 0
 
@@ -140,7 +147,7 @@ def wait_until_up(process: subprocess.Popen | None) -> bool:
 
 
 def base_url() -> str:
-    return "http://%s:%s" % (node.NODE_IP, node.env("port"))
+    return f"http://{node.NODE_IP}:{node.env('port')}"
 
 
 def log_tail() -> str:

@@ -16,6 +16,7 @@ DATABASE = node.data_path("/data") / "guestbook.db"
 def connect():
     """A connection that commits (or rolls back) and closes at the end of its block."""
     with contextlib.closing(sqlite3.connect(str(DATABASE), timeout=10)) as connection, connection:
+        connection.row_factory = sqlite3.Row
         connection.execute(
             "CREATE TABLE IF NOT EXISTS message (id INTEGER PRIMARY KEY, at REAL, name TEXT, text TEXT)"
         )
@@ -26,16 +27,18 @@ def list_messages(request):
     """The newest messages first: ``?limit=50``."""
     limit = min(max(int(request.fields.get("limit", 50)), 1), 200)
     with connect() as db:
-        rows = db.execute("SELECT id, at, name, text FROM message ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+        rows = db.execute(
+            "SELECT id, at, name, text FROM message ORDER BY id DESC LIMIT ?", (limit,)
+        ).fetchall()
         total = db.execute("SELECT count(*) FROM message").fetchone()[0]
-    return {"total": total, "messages": [dict(zip(("id", "at", "name", "text"), row)) for row in rows]}
+    return {"total": total, "messages": [dict(row) for row in rows]}
 
 
 def add_message(request):
     name = str(request.json.get("name", "")).strip()[:MAX_NAME] or "anonymous"
     text = str(request.json.get("text", "")).strip()
     if not text or len(text) > MAX_TEXT:
-        raise node.Problem(400, "a message has 1 to %d characters" % MAX_TEXT)
+        raise node.Problem(400, f"a message has 1 to {MAX_TEXT} characters")
     with connect() as db:
         return {"id": _insert(db, name, text)}
 

@@ -12,7 +12,8 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; color: #223 }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #223 }}
+body {{ max-width: 40rem; margin: 2rem auto; padding: 0 1rem }}
 form {{ display: grid; gap: .5rem; margin: 1.5rem 0 }}
 input, textarea, button {{ font: inherit; padding: .5rem; border: 1px solid #99a; border-radius: .4rem }}
 button {{ background: #2456a6; color: #fff; border: 0; cursor: pointer }}
@@ -38,7 +39,7 @@ def store(method: str, path: str, body: dict | None = None) -> dict:
     addresses = node.hosts("store")
     if not addresses:
         raise node.Problem(503, "the metadata names no store yet")
-    url = "http://%s:%s%s" % (next(iter(addresses.values())), node.env("store.port"), path)
+    url = f"http://{next(iter(addresses.values()))}:{node.env('store.port')}{path}"
     answer = node.request(method, url, json.dumps(body).encode() if body is not None else None)
     result = json.loads(answer.text)
     if answer.status >= 300:
@@ -46,11 +47,14 @@ def store(method: str, path: str, body: dict | None = None) -> dict:
     return result
 
 
+def when(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
+
+
 def page(_request):
     book = store("GET", "/messages?limit=50")
     items = "".join(
-        "<li><b>%s</b> <small>%s</small><br>%s</li>"
-        % (escape(each["name"]), time.strftime("%Y-%m-%d %H:%M", time.gmtime(each["at"])), escape(each["text"]))
+        f"<li><b>{escape(each['name'])}</b> <small>{when(each['at'])}</small><br>{escape(each['text'])}</li>"
         for each in book["messages"]
     )
     return PAGE.format(
@@ -65,7 +69,9 @@ def page(_request):
 
 
 def sign(request):
-    store("POST", "/messages", {"name": request.fields.get("name", ""), "text": request.fields.get("text", "")})
+    store(
+        "POST", "/messages", {"name": request.fields.get("name", ""), "text": request.fields.get("text", "")}
+    )
     return node.Response("", 303, headers=[("Location", "/")])
 
 

@@ -68,7 +68,7 @@ def metadata(path: str):
     if answer.status == 404:
         return None
     if answer.status != 200:
-        raise OSError("the metadata server answered %d" % answer.status)
+        raise OSError(f"the metadata server answered {answer.status}")
     return json.loads(answer.text) if answer.content_type.startswith("application/json") else answer.text
 
 
@@ -153,16 +153,16 @@ def serve(routes, port: int) -> None:
                     raise Problem(413, "the body is too large")
                 body = self.rfile.read(length)
                 if handler is None:
-                    raise Problem(404, "there is nothing at %s" % parts.path)
+                    raise Problem(404, f"there is nothing at {parts.path}")
                 kind = self.headers.get("Content-Type") or ""
                 result = handler(Request(parts.path, parts.query, kind, body))
                 response = result if isinstance(result, Response) else Response(result)
             except Problem as error:
                 response = Response({"error": str(error)}, error.status)
             except ValueError as error:
-                response = Response({"error": "cannot be read: %s" % error}, 400)
+                response = Response({"error": f"cannot be read: {error}"}, 400)
             except OSError as error:
-                response = Response({"error": "another part does not answer: %s" % error}, 502)
+                response = Response({"error": f"another part does not answer: {error}"}, 502)
             with lock:
                 answered[0] += 1
             self.send_response(response.status)
@@ -177,13 +177,13 @@ def serve(routes, port: int) -> None:
         do_GET = do_HEAD = do_POST = do_DELETE = _answer
 
         def log_message(self, format: str, *args) -> None:
-            print("%s %s" % (self.log_date_time_string(), format % args), file=sys.stderr, flush=True)
+            print(f"{self.log_date_time_string()} {format % args}", file=sys.stderr, flush=True)
 
     server = ThreadingHTTPServer((NODE_IP, port), Handler)
     server.daemon_threads = True
     for number in (signal.SIGTERM, signal.SIGINT):
         # shutdown() waits for the loop that this very thread runs: call it from another one
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown, daemon=True).start())
-    print("listening on http://%s:%d" % (NODE_IP, port), file=sys.stderr, flush=True)
+    print(f"listening on http://{NODE_IP}:{port}", file=sys.stderr, flush=True)
     with server:
         server.serve_forever(poll_interval=0.2)

@@ -24,7 +24,7 @@ def index(_request):
 def file(request):
     path = (SITE / request.path.lstrip("/")).resolve()
     if SITE not in path.parents or not path.is_file():
-        raise node.Problem(404, "there is nothing at %s" % request.path)
+        raise node.Problem(404, f"there is nothing at {request.path}")
     return node.Response(path.read_bytes(), content_type=mimetypes.guess_type(path.name)[0] or "")
 
 

@@ -73,19 +73,21 @@ class DynamoLedger:
     def append(self, events: Sequence[UsageEvent]) -> list[Receipt]:
         receipts: dict[int, Receipt] = {}
         groups: dict[tuple[str, str], dict[int, UsageEvent]] = {}
-        first: dict[str, UsageEvent] = {}
+        seen: set[str] = set()
         for index, event in enumerate(events):
-            if event.event_id in first:
-                continue  # answered below, once it is known what became of the first
-            first[event.event_id] = event
+            if event.event_id in seen:
+                continue  # answered below, when the first one is stored
+            seen.add(event.event_id)
             groups.setdefault((event.account, event.cluster_id), {})[index] = event
         for (account, cluster_id), group in groups.items():
             pending = iter(group.items())
             while chunk := dict(islice(pending, _EVENTS_A_TRANSACTION)):
                 receipts |= self._append_to_stream(account, cluster_id, chunk)
         for index, event in enumerate(events):
-            if index not in receipts:
-                receipts[index] = _known(event, first[event.event_id])
+            if index not in receipts:  # the id came twice: its first event is stored, or was before
+                stored = self._stored(event.event_id)
+                assert stored is not None
+                receipts[index] = _known(event, stored)
         return [receipts[index] for index in range(len(events))]
 
     def _append_to_stream(
@@ -106,9 +108,9 @@ class DynamoLedger:
             except Conflict:
                 # Either an id is known already or the head has moved on: find out which, and go on.
                 for index, event in list(pending.items()):
-                    present = self._table.get(f"EVENT#{event.event_id}", "EVENT")
+                    present = self._stored(event.event_id)
                     if present is not None:
-                        receipts[index] = _known(event, unpack(present.data, UsageEvent))
+                        receipts[index] = _known(event, present)
                         del pending[index]
                 continue
             for index, event in pending.items():
@@ -119,6 +121,10 @@ class DynamoLedger:
         raise ServiceUnavailable(
             f"Usage of {cluster_id} is being written by too many at once; send it again."
         )
+
+    def _stored(self, event_id: str) -> UsageEvent | None:
+        item = self._table.get(f"EVENT#{event_id}", "EVENT")
+        return None if item is None else unpack(item.data, UsageEvent)
 
     def stream_events(
         self, account: str, cluster_id: str, start: datetime | None, end: datetime

@@ -12,7 +12,7 @@ Money
 Time
     A second is billed or it is not. Events carry any precision; an interval bills the whole seconds in
     ``[floor(start), floor(end))``, so cutting it anywhere on a second changes nothing. What is stored and
-    added up is *quantity-seconds* (``vcpu`` by seconds, MiB by seconds …), integers; money is never stored for an hour.
+    added up is *quantity-seconds* (vCPU by seconds, MiB by seconds …), integers; never money.
 """
 
 from __future__ import annotations
@@ -200,16 +200,19 @@ class Quote:
     micros_per_hour: int
 
 
-_EXPONENTS: dict[str, int] = {
-    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
+_EXPONENTS: dict[int, frozenset[str]] = {
+    0: frozenset(
+        {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"}
+        | {"XAF", "XOF", "XPF"}
+    ),
+    3: frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}),
+    4: frozenset({"CLF", "UYW"}),
 }
 
 
 def currency_exponent(currency: str) -> int:
     """Decimal places of a currency's minor unit by ISO 4217 (USD 2, JPY 0, KWD 3)."""
-    return _EXPONENTS.get(currency, 2)
+    return next((places for places, codes in _EXPONENTS.items() if currency in codes), 2)
 
 
 def format_money(micros: int, currency: str) -> str:

@@ -26,7 +26,8 @@ class Stream:
         closed_through: Every hour before this one is rolled up and agrees with the events. A late event
             lowers it, in the very transaction that stores the event.
         running: What runs at ``closed_through``; ``None`` when that must be derived from the events.
-        ended_at: Nothing runs and nothing is known from this hour on; ``None`` while that is not settled.
+        ended_at: Nothing runs and nothing is known from this hour on (it is not closed any further then);
+            ``None`` while that is not settled.
         version: Of the stored head, for optimistic writes.
     """
 

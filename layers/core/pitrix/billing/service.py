@@ -388,9 +388,9 @@ class BillingService:
                 return
             target = max(through, stream.closed_through)
             if rebuild and stream.closed_through > hour:
-                stream = replace(stream, closed_through=hour, running=None)
+                stream = replace(stream, closed_through=hour, running=None, ended_at=None)
             try:
-                while stream.closed_through < target:
+                while stream.closed_through < target and stream.ended_at is None:
                     stream = self._closed(stream, min(target, stream.closed_through + _CLOSE_AT_ONCE))
                 return
             except Conflict:
@@ -402,7 +402,8 @@ class BillingService:
         start = stream.closed_through
         hours, running = self._metered(stream, start, end)
         settled = not running and stream.last_at < end
-        closed = replace(stream, closed_through=end, running=running, ended_at=end if settled else None)
+        ended_at = floor_hour(stream.last_at) + HOUR if settled else None
+        closed = replace(stream, closed_through=end, running=running, ended_at=ended_at)
         self._ledger.close(closed, hours, stream)
         return replace(closed, version=stream.version + 1)
 

@@ -27,6 +27,7 @@ DEFAULT_CATEGORIES: Final[tuple[tuple[str, str, str], ...]] = (
     ("cat_bigdata", "Big data", "大数据"),
     ("cat_middleware", "Middleware and messaging", "中间件与消息"),
     ("cat_devops", "Development and operations", "开发与运维"),
+    ("cat_tools", "Tools", "工具"),
     ("cat_ai", "Artificial intelligence", "人工智能"),
     ("cat_security", "Security", "安全"),
     (UNCATEGORIZED, "Other", "其他"),
@@ -76,7 +77,8 @@ class Version:
 
     ``package_key`` is where it was uploaded (the packages bucket); the catalog serves its own
     copy, found by ``digest`` (``sha256:…`` of the archive). ``held_by_operator`` marks a
-    suspension that only an operator may end.
+    suspension that only an operator may end. ``payload_digest`` names the archive of the files that
+    machines get, empty where the package has none.
     """
 
     version_id: str
@@ -85,6 +87,7 @@ class Version:
     status: VersionStatus
     package_key: str
     digest: str
+    payload_digest: str = ""
     size_bytes: int
     type: str = "vm"
     title: str = ""
@@ -137,6 +140,14 @@ class Download:
     filename: str
     digest: str
     size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """A presigned address of the files that machines get, and the digest of what comes from there."""
+
+    url: str
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,6 +34,7 @@ from pitrix.catalog.model import (
     Download,
     FileContent,
     FileEntry,
+    Payload,
     Published,
     Version,
     VersionAction,
@@ -304,18 +305,20 @@ class CatalogService:
         """
         require(who, "catalog", "create")
         digest = f"sha256:{sha256(archive).hexdigest()}"
-        stored = False
+        payload_digest: str | None = None
         for _ in range(_ATTEMPTS):
             app = self._apps.app_by_name(repo_id, package.name)
             if app is not None:
                 known = self._known_version(who, app, package, digest)
                 if known is not None:
                     return Published(outcome="unchanged", app=app, version=known)
-            if not stored:
-                self._store_files(package, archive, digest)
-                stored = True
+            if payload_digest is None:
+                payload_digest = self._store_files(package, archive, digest)
             before = app or self._new_app(who, repo_id, visibility, package)
-            version = self._new_version(who, before, auto_release, package, digest, len(archive), package_key)
+            version = replace(
+                self._new_version(who, before, auto_release, package, digest, len(archive), package_key),
+                payload_digest=payload_digest,
+            )
             after = self._with_latest(self._refreshed(before, version, package, digest), version)
             try:
                 if app is None:
@@ -391,6 +394,21 @@ class CatalogService:
             filename=filename,
             digest=version.digest,
             size_bytes=version.size_bytes,
+        )
+
+    def payload(self, who: Principal, app_id: str, version_id: str) -> Payload:
+        """A short-lived address of the archive that a machine unpacks as its application's folder.
+
+        Raises:
+            NotFound: no such version, or it has no payload.
+        """
+        app = self.get_app(who, app_id)
+        version = self._version(who, app, version_id)
+        if not version.payload_digest:
+            raise NotFound(f"Version {version.name} of {app.name} has no files for machines.")
+        digest = version.payload_digest
+        return Payload(
+            url=self._archives.archive_url(digest, "payload.tgz", URL_EXPIRES_IN_S), digest=digest
         )
 
     # --- categories ----------------------------------------------------------------------------------------
@@ -621,14 +639,24 @@ class CatalogService:
                 return fallback
             cursor = page.next_cursor
 
-    def _store_files(self, package: Package, archive: bytes, digest: str) -> None:
-        """Keep the archive, its icon, and each file that is too long or too binary to be answered inline."""
+    def _store_files(self, package: Package, archive: bytes, digest: str) -> str:
+        """Keep the archive, its icon, each file that cannot be answered inline, and the payload.
+
+        Returns:
+            The digest of the payload's archive, empty where there is none.
+        """
         self._archives.put_archive(digest, archive)
         for path, data in package.files.items():
             if path == package.icon and (icon_type := content.icon_type(package)) is not None:
                 self._archives.put_file(digest, path, data, icon_type)
             elif content.inline_text(data) is None:
                 self._archives.put_file(digest, path, data, content.content_type(path, data))
+        payload = self._reader.payload_archive(package)
+        if payload is None:
+            return ""
+        payload_digest = f"sha256:{sha256(payload).hexdigest()}"
+        self._archives.put_archive(payload_digest, payload)
+        return payload_digest
 
     def _open(self, version: Version) -> Package:
         found = self._opened.pop(version.digest, None)

@@ -102,7 +102,9 @@ class Api:
             if not cursor or (left is not None and left <= 0):
                 return
 
-    def upload(self, url: str, method: str, headers: Mapping[str, str], data: Iterator[bytes], size: int) -> None:
+    def upload(
+        self, url: str, method: str, headers: Mapping[str, str], data: Iterator[bytes], size: int
+    ) -> None:
         """Send a file to a presigned address; the address is the permission, no token goes with it.
 
         Raises:
@@ -211,7 +213,9 @@ class Api:
         except httpx.TimeoutException as error:
             raise Unreachable(f"{self.url} did not answer in time.", hint="Try again in a moment.") from error
         except httpx.HTTPError as error:
-            raise Unreachable(f"The connection to {self.url} broke: {error or type(error).__name__}.") from error
+            raise Unreachable(
+                f"The connection to {self.url} broke: {error or type(error).__name__}."
+            ) from error
         return self._read(answer)
 
     def _read(self, answer: httpx.Response) -> Any:
@@ -231,7 +235,7 @@ class Api:
 
 
 def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
-    return {name: value for name, value in params.items() if value not in (None, "")}  # type: ignore[misc]
+    return {name: value for name, value in params.items() if value not in (None, "")}
 
 
 def _version() -> str:

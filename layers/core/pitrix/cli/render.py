@@ -1,7 +1,7 @@
 """How things look on a terminal, and in a pipe.
 
-Owns: tables, JSON, failures, times and money as text. What a user or a script asked for goes to standard
-output, everything about it (progress, notes, failures) to standard error. Colour and bars appear on a terminal
+Owns: tables, JSON, failures, times as text. What a user or a script asked for goes to standard output,
+everything about it (progress, notes, failures) to standard error. Colour and bars appear on a terminal
 only; a table in a pipe is never cut to a width.
 """
 
@@ -24,11 +24,11 @@ from pitrix.cli.failure import Failure
 _PIPE_WIDTH = 10_000
 
 _COLOURS = {
-    "active": "green", "succeeded": "green", "indexed": "green", "released": "green", "healthy": "green",
-    "running": "cyan", "pending": "cyan", "creating": "cyan", "starting": "cyan",
-    "failed": "red", "refused": "red", "error": "red", "unhealthy": "red", "cancelled": "yellow",
-    "stopped": "yellow", "suspended": "yellow", "warning": "yellow", "stopping": "yellow", "ceasing": "yellow",
-}  # fmt: skip
+    **dict.fromkeys(("active", "succeeded", "indexed", "released", "healthy"), "green"),
+    **dict.fromkeys(("running", "pending", "creating", "starting"), "cyan"),
+    **dict.fromkeys(("stopped", "stopping", "ceasing", "suspended", "cancelled", "warning"), "yellow"),
+    **dict.fromkeys(("failed", "refused", "error", "unhealthy"), "red"),
+}
 
 Cell = str | int | float | None
 
@@ -104,7 +104,9 @@ def problems(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
     as_table(
         out,
         {
-            "WHERE": lambda p: ":".join(str(part) for part in (p["file"] or "package", p.get("line")) if part),
+            "WHERE": lambda p: ":".join(
+                str(part) for part in (p["file"] or "package", p.get("line")) if part
+            ),
             "KEY": lambda p: p.get("key"),
             "": lambda p: str(p["severity"]),
             "WHY": lambda p: p["message"],

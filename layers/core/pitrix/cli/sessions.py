@@ -1,7 +1,7 @@
 """Where sign-ins are remembered: one private file in the user's configuration directory.
 
-Owns the file's shape and its mode (0600: tokens are as good as passwords for as long as they live). Never talks
-to the API: ``api.py`` does, and hands new tokens back.
+Owns the file's shape and its mode (0600: tokens are as good as passwords for as long as they live). Never
+talks to the API: ``api.py`` does, and hands new tokens back.
 """
 
 from __future__ import annotations

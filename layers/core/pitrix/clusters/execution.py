@@ -9,6 +9,7 @@ Never sleeps: what takes long answers ``pending`` and is asked again by the stat
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,7 +34,6 @@ from providers.base import (
     Volumes,
     VolumeSpec,
     VolumeStatus,
-    require,
 )
 
 #: How often the plan of a job is tried before it is given up, where its state machine tries again at all.
@@ -283,13 +283,13 @@ class Executor:
     # --- steps at the cloud --------------------------------------------------------------------------------
 
     def _machines(self, scene: _Scene) -> Machines:
-        return require(self._provider_for(scene.cluster.runtime_id), Machines)
+        return self._provider_for(scene.cluster.runtime_id).machines
 
     def _volumes(self, scene: _Scene) -> Volumes:
-        return require(self._provider_for(scene.cluster.runtime_id), Volumes)
+        return self._provider_for(scene.cluster.runtime_id).volumes
 
     def _networks(self, scene: _Scene) -> Networks:
-        return require(self._provider_for(scene.cluster.runtime_id), Networks)
+        return self._provider_for(scene.cluster.runtime_id).networks
 
     def _create_network(self, scene: _Scene) -> Outcome:
         cluster = scene.cluster
@@ -473,11 +473,10 @@ class Executor:
             return {"kind": "install_payload", "payload": payload, "name": "install"}
         if step.kind is StepKind.RUN_SERVICE:
             service = role.services[step.params["service"]]
-            params = {
-                f"PITRIX_PARAM_{_shell_name(name)}": str(value)
-                for name, value in step.params.get("params", {}).items()
-            }
-            return {"cmd": service.cmd, "env": params, "name": service.name}
+            given = step.params.get("params")
+            # The cluster specification hands a service's parameters over as one JSON argument.
+            argument = f" {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
+            return {"cmd": service.cmd + argument, "name": service.name}
         if step.kind is StepKind.STOP_WATCHING:
             return {"kind": "stop_health_check", "name": "stop watching"}
         assert check is not None, "only nodes with a health check are checked"
@@ -544,6 +543,3 @@ def _tags(cluster: Cluster, node: Node | None = None) -> dict[str, str]:
 def _resource_name(cluster: Cluster, what: str) -> str:
     return f"pitrix-{cluster.cluster_id[-6:].lower()}-{what}"
 
-
-def _shell_name(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name).upper()

@@ -106,7 +106,6 @@ class StepKind(StrEnum):
 
 _BY_AGENT = frozenset({
     StepKind.AWAIT_AGENT,
-    StepKind.PUBLISH_METADATA,
     StepKind.INSTALL_PAYLOAD,
     StepKind.RUN_SERVICE,
     StepKind.CHECK_HEALTH,

@@ -148,7 +148,7 @@ def cease(cluster: Cluster, nodes: Sequence[Node], *, running: bool) -> Plan:
 
 def undo(cluster: Cluster, nodes: Sequence[Node]) -> Plan:
     """Return how a deployment that failed is taken back: whatever was made is removed."""
-    build = _Builder()
+    build = _Builder(prefix="undo-")
     _release(build, cluster, nodes)
     return build.plan(cluster)
 
@@ -156,7 +156,8 @@ def undo(cluster: Cluster, nodes: Sequence[Node]) -> Plan:
 class _Builder:
     """Numbers steps in the order in which layers are added and leaves empty layers out."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._layers: list[Layer] = []
 
     def step(
@@ -186,7 +187,7 @@ class _Builder:
             number = len(self._layers)
             for position, step in enumerate(layer.steps):
                 step.layer = number
-                step.step_id = f"{number:03}-{position:04}"
+                step.step_id = f"{self._prefix}{number:03}-{position:04}"
             self._layers.append(layer)
 
     def plan(self, cluster: Cluster) -> Plan:

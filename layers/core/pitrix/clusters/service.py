@@ -169,7 +169,7 @@ class ClusterService:
         if machines == 0:
             raise InvalidInput("These answers ask for no machine at all; give at least one role a count.")
         if machines > MAX_NODES:
-            raise InvalidInput(f"These answers ask for {machines} machines; at most {MAX_NODES} are possible.")
+            raise InvalidInput(f"These answers ask for {machines} machines; {MAX_NODES} is the most.")
         return spec
 
     def _new_cluster(

@@ -50,7 +50,7 @@ def fetch_jwks(url: str) -> dict[str, Any]:
         ServiceUnavailable: The address does not answer within 3 s, or not with a JSON object.
     """
     try:
-        with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(url, timeout=_FETCH_TIMEOUT_S) as answer:  # noqa: S310 - from settings
             document = json.loads(answer.read(_MAX_JWKS_BYTES))
     except (OSError, ValueError) as error:
         raise ServiceUnavailable("The keys that sign access tokens cannot be fetched.") from error

@@ -31,7 +31,11 @@ _EPOCH = 315532800
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold; sizes in bytes, after unpacking unless it says otherwise."""
+    """What an archive may hold; sizes in bytes, after unpacking unless it says otherwise.
+
+    ``header`` and ``headers`` are those of one and of all extended headers of a tar archive (long names,
+    attributes): Python's ``tarfile`` reads them in quadratic time.
+    """
 
     packed: int = 32 * 1024 * 1024
     unpacked: int = 64 * 1024 * 1024
@@ -39,6 +43,8 @@ class Limits:
     files: int = 2000
     path: int = 240
     depth: int = 16
+    header: int = 4 * 1024
+    headers: int = 1024 * 1024
 
 
 LIMITS = Limits()
@@ -121,14 +127,10 @@ def _gunzip(data: bytes, limits: Limits) -> bytes:
 
 
 def _tar(data: bytes, limits: Limits) -> Iterator[_Member]:
-    count = 0
+    _check_headers(data, limits)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             while (member := archive.next()) is not None:
-                count += 1
-                if count > limits.files:
-                    raise ArchiveRefused(f"the archive holds more than {limits.files} entries")
-                archive.members = []  # tarfile would keep every header
                 path = member.name.removeprefix("./")
                 if member.isdir():
                     if path not in ("", "."):
@@ -149,6 +151,27 @@ def _tar(data: bytes, limits: Limits) -> Iterator[_Member]:
         raise ArchiveRefused(f"the archive is damaged: {error}", "build and upload it again") from None
 
 
+def _check_headers(data: bytes, limits: Limits) -> None:
+    """Walk over the headers once, before ``tarfile`` gets to see them: their number and their sizes."""
+    position = entries = extended = 0
+    while len(header := data[position : position + 512]) == 512 and any(header):
+        try:
+            size = tarfile.nti(header[124:136])  # type: ignore[attr-defined]
+        except tarfile.TarError as error:
+            raise ArchiveRefused(f"the archive is damaged: {error}", "build and upload it again") from None
+        if size < 0:
+            raise ArchiveRefused("the archive is damaged: a file has a negative size")
+        if header[156:157] in b"xgLKX":
+            extended += size
+            if size > limits.header or extended > limits.headers:
+                raise ArchiveRefused("the archive has names or attributes that are far too long")
+        else:
+            entries += 1
+            if entries > limits.files:
+                raise ArchiveRefused(f"the archive holds more than {limits.files} entries")
+        position += 512 + -(-size // 512) * 512
+
+
 def _kind(member: tarfile.TarInfo) -> str:
     if member.issym() or member.islnk():
         return f"link to {printable(member.linkname)!r}"
@@ -159,12 +182,11 @@ def _kind(member: tarfile.TarInfo) -> str:
 
 def _zip(data: bytes, limits: Limits) -> Iterator[_Member]:
     total = 0
+    if data.count(b"PK\x01\x02") > limits.files:  # before zipfile makes an object of each
+        raise ArchiveRefused(f"the archive holds more than {limits.files} entries")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = archive.infolist()
-            if len(entries) > limits.files:
-                raise ArchiveRefused(f"the archive holds more than {limits.files} entries")
-            for entry in entries:
+            for entry in archive.infolist():
                 path = entry.filename.removeprefix("./")
                 kind = stat.S_IFMT(entry.external_attr >> 16)
                 if entry.is_dir():

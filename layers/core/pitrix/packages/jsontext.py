@@ -17,9 +17,13 @@ from pitrix.packages.model import Problem, Severity
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+#: Values and keys of one file; a large package of the wild has about 2,000.
+MAX_VALUES = 20_000
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+# A string that never ends is taken to the end of the text: otherwise each of its quotes would be tried as a
+# beginning, in quadratic time.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 
 class JsonRefused(Exception):
@@ -118,9 +122,9 @@ def parse(file: str, text: str, warnings: tuple[Problem, ...] = ()) -> Document:
     """Decode a JSON text.  NaN, infinities and lone surrogates are refused: no JSON may hold them.
 
     Raises:
-        JsonRefused: Too deep, or not JSON.
+        JsonRefused: Too deep, too much, or not JSON.
     """
-    _check_depth(file, text)
+    _check_size(file, text)
     duplicates: list[str] = []
 
     def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -179,12 +183,20 @@ def _hint(text: str, position: int) -> str:
     return ""
 
 
-def _check_depth(file: str, text: str) -> None:
-    depth = 0
-    for match in re.finditer(r"[{}\[\]]", _STRING.sub(lambda found: "\n" * found[0].count("\n"), text)):
-        depth += 1 if match[0] in "{[" else -1
+def _check_size(file: str, text: str) -> None:
+    """Refuse what is too deep or too much before anything recursive or slow is done with it."""
+    depth = count = 0
+    for match in re.finditer(r"[{}\[\],:]", _STRING.sub("", text)):
+        if match[0] in "{[":
+            depth += 1
+        elif match[0] in "}]":
+            depth -= 1
+        else:
+            count += 1
         if depth > MAX_DEPTH:
             raise JsonRefused(Problem(file=file, message=f"values are nested deeper than {MAX_DEPTH} levels"))
+        if count > MAX_VALUES:
+            raise JsonRefused(Problem(file=file, message=f"the file holds more than {MAX_VALUES} values"))
 
 
 def _locate(text: str) -> dict[str, int]:
@@ -193,29 +205,29 @@ def _locate(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     stack: list[list[Any]] = []  # [pointer, next index or current key, line of that key]
     pointer = ""
-    for match in _TOKEN.finditer(text):
-        token, line = match[0], bisect.bisect_left(newlines, match.start()) + 1
-        if token in "}]":
+    for match in _MARK.finditer(text):
+        mark, line = match[0], bisect.bisect_left(newlines, match.start()) + 1
+        if mark in "}]":
             stack.pop()
             continue
-        if token == ",":
+        if mark == ",":
             if isinstance(stack[-1][1], int):
                 stack[-1][1] += 1
             else:
                 stack[-1][1] = None
             continue
-        if token == ":":
+        if mark == ":":
             continue
         if stack:
             parent = stack[-1]
             if parent[1] is None:  # an object waiting for a key
-                parent[1], parent[2] = str(json.loads(token)), line
+                parent[1], parent[2] = str(json.loads(mark)), line
                 continue
             pointer = parent[0] + pointer_of([parent[1]])
             line = parent[2] or line
         lines[pointer] = line
-        if token == "{":
+        if mark == "{":
             stack.append([pointer, None, 0])
-        elif token == "[":
+        elif mark == "[":
             stack.append([pointer, 0, 0])
     return lines

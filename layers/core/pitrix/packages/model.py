@@ -85,7 +85,7 @@ class FieldType(StrEnum):
     NUMBER = "number"
     STRING = "string"
     BOOLEAN = "boolean"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - the name of a type
     SERVICE = "service"
     LOADBALANCER = "loadbalancer"
     SUBNET = "subnet"

@@ -21,7 +21,7 @@ MAX_PROBLEMS = 100
 
 def check(document: Document, schema: str) -> list[Problem]:
     """Every violation of ``schemas/<schema>.json``; unknown keys as warnings."""
-    problems = []
+    problems: list[Problem] = []
     for error in _validator(schema).iter_errors(document.value):
         if len(problems) == MAX_PROBLEMS:
             problems.append(Problem(file=document.file, message="there are more problems; mend these first"))

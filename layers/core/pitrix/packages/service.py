@@ -28,6 +28,7 @@ __all__ = [
     "lint",
     "open_package",
     "parse_answers",
+    "payload_archive",
     "render",
     "scaffold",
     "service_command",
@@ -81,6 +82,14 @@ def build(directory: Path | str) -> bytes:
     if errors or found is None:
         raise _invalid(errors)
     return archive.write(files, found.metadata(files)["name"])
+
+
+def payload_archive(package: Package) -> bytes | None:
+    """The ``.tgz`` that a machine unpacks as its application's folder; ``None`` when there is no payload.
+
+    Only what is below ``payload/``: templates and forms are nothing that a machine should see.
+    """
+    return archive.write(package.payload, ".") if package.payload else None
 
 
 def scaffold(name: str, type: str = "vm") -> dict[str, bytes]:

@@ -6,8 +6,8 @@ them, and builds a Jinja2 syntax tree: no text of a package is ever handed to Ji
 no sandbox to escape from.  A value is inserted as JSON; inside of a longer string, as the inside of a JSON
 string.  Never knows what a key means: the caller looks values up.
 
-What is understood: values (``.a.b``, ``a.b``, ``{a.b}``, ``&a.b``), comments, ``if``/``else if``/``else``/``end`` with
-``not``, ``eq``, ``ne``, and the sections ``#a.b``, ``^a.b``, ``/a.b`` as conditions.
+What is understood: values (``.a.b``, ``a.b``, ``{a.b}``, ``&a.b``), comments, ``if``, ``else if``, ``else`` and
+``end`` with ``not``, ``eq``, ``ne``, and the sections ``#a.b``, ``^a.b``, ``/a.b`` as conditions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: A rendered template may not grow beyond this many characters.
 MAX_RENDERED = 8 * 1024 * 1024
 MAX_BLOCKS = 64
+MAX_EXPRESSIONS = 5000
 
 _PATH = re.compile(r"""\.?[^\s"'`|(){}.$,=:/]+(?:\.[^\s"'`|(){}$.,=:/]+)*""")
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false')
@@ -199,6 +200,8 @@ class _Parser:
 
     def run(self) -> Template:
         position = 0
+        if self._text.count("{{") > MAX_EXPRESSIONS:
+            raise TemplateBroken([(0, f"there are more than {MAX_EXPRESSIONS} expressions", "")])
         while (start := self._text.find("{{", position)) >= 0:
             self._literal(self._text[position:start])
             end = self._text.find("}}", start + 2)
@@ -306,7 +309,7 @@ class _Parser:
         """Take back the quote that was just emitted: the value brings its own where it needs any."""
         body = self._open[-1].branches[-1].body if self._open else self._root
         last = body.pop()
-        assert isinstance(last, _Text) and last.text.endswith('"')
+        assert isinstance(last, _Text)
         body.append(_Text(last.text[:-1]))
 
     def _condition(self, text: str) -> _Condition:

@@ -1,7 +1,7 @@
 """Pilot's way to API Gateway, Step Functions and S3.
 
-Owns the translation of their errors. Decides nothing; see ``service.py``. Each adapter is given how to get its
-client and gets it on first use: a function that never calls a service never pays for its client.
+Owns the translation of their errors. Decides nothing; see ``service.py``. Each adapter is given how to get
+its client and gets it on first use: a function that never calls a service never pays for its client.
 """
 
 from __future__ import annotations

@@ -3,18 +3,18 @@
 Owns the keys. Everything about one agent lies in one partition, so that a hello reads its agent, its metadata
 and its commands from one place:
 
-===================  =====================  ==========================================  =======================
-pk                   sk                     what                                        index
-===================  =====================  ==========================================  =======================
-``AGENT#<id>``       ``AGENT``              the agent                                   g2 while waited for
-``AGENT#<id>``       ``METADATA``           its metadata document, compressed
-``AGENT#<id>``       ``COMMAND#<id>``       a command                                   g1 cluster, g2 while due
-``CLUSTER#<id>``     ``NODE#<node id>``     which agent a node has
-``CONNECTION#<id>``  ``AGENT#<id>``         an agent authenticated on a connection
-===================  =====================  ==========================================  =======================
+===================  ==================  =======================================  ========================
+pk                   sk                  what                                     index
+===================  ==================  =======================================  ========================
+``AGENT#<id>``       ``AGENT``           the agent                                g2 while waited for
+``AGENT#<id>``       ``METADATA``        its metadata document, compressed
+``AGENT#<id>``       ``COMMAND#<id>``    a command                                g1 cluster, g2 while due
+``CLUSTER#<id>``     ``NODE#<node id>``  which agent a node has
+``CONNECTION#<id>``  ``AGENT#<id>``      an agent authenticated on a connection
+===================  ==================  =======================================  ========================
 
-g2 is what ``expire`` reads: partition ``DUE#<shard>``, sorted by the time when something must be looked at. It
-is split into shards because a partition takes 1,000 writes a second.
+g2 is what ``expire`` reads: partition ``DUE#<shard>``, sorted by the time when something must be looked at.
+It is split into shards because a partition takes 1,000 writes a second.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class DynamoPilotStore:
         pointer = Item(
             pk=f"CLUSTER#{agent.cluster_id}", sk=f"NODE#{agent.node_id}", data={"agent_id": agent.agent_id}
         )
-        self._table.transact([Put(item=_agent_item(agent), if_absent=True), Put(item=pointer, if_absent=True)])
+        self._table.transact(
+            [Put(item=_agent_item(agent), if_absent=True), Put(item=pointer, if_absent=True)]
+        )
 
     def change_agent(self, agent_id: str, change: Callable[[Agent], Agent | None]) -> Agent | None:
         return self._change(_agent_pk(agent_id), "AGENT", Agent, change, _agent_item)

@@ -1,8 +1,8 @@
 """Agents, the commands they are given, and what people are told about both.
 
-Owns: the two records of Pilot (:class:`Agent`, :class:`Command`), the life of a command, and the sentences that
-explain a failed one. Never talks to anything: ``service.py`` decides, ``dynamo.py`` keeps, ``protocol.py`` says
-what travels, ``userdata.py`` writes what a machine runs at its first boot.
+Owns: the two records of Pilot (:class:`Agent`, :class:`Command`), the life of a command, and the sentences
+that explain a failed one. Never talks to anything: ``service.py`` decides, ``dynamo.py`` keeps,
+``protocol.py`` says what travels, ``userdata.py`` writes what a machine runs at its first boot.
 """
 
 from __future__ import annotations

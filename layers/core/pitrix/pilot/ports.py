@@ -54,7 +54,7 @@ class AgentBundle(Protocol):
 
 
 class PilotStore(Protocol):
-    """The records of Pilot. Changes are applied to what is stored *now* and retried when somebody else won."""
+    """The records of Pilot. A change applies to what is stored *now* and is retried when another one won."""
 
     def agent(self, agent_id: str) -> Agent | None: ...
 
@@ -80,7 +80,7 @@ class PilotStore(Protocol):
     def remove_agent(self, agent: Agent) -> None: ...
 
     def bind(self, connection_id: str, agent_id: str, *, expires_at: int) -> None:
-        """Note that ``agent_id`` is authenticated on the connection; forgotten at ``expires_at`` (epoch s)."""
+        """Note that ``agent_id`` is authenticated on the connection, until ``expires_at`` (epoch seconds)."""
         ...
 
     def unbind(self, connection_id: str, agent_id: str) -> None: ...

@@ -3,8 +3,8 @@
 One WebSocket message holds one JSON frame or a list of them. Every frame names its ``type`` and the ``agent``
 it comes from or goes to: a frontgate carries the frames of all its drones on one connection. A frame from an
 agent counts only after a ``hello`` of that agent succeeded on the same connection. Order is not promised (on
-AWS the messages of one connection are handled at the same time), so no frame relies on it: output is numbered,
-results are re-sent until acknowledged, a command says which metadata it needs.
+AWS the messages of one connection are handled at the same time), so no frame relies on it: output is
+numbered, results are re-sent until acknowledged, a command says which metadata it needs.
 
 ================  ===========  =============================================================================
 frame             direction    meaning

@@ -1,13 +1,14 @@
 """Pilot: enrols agents, gives them commands and metadata, and tells waiting state machines what became of it.
 
-Owns every rule of the channel to the machines: who may speak for an agent, at most one execution for a command
-id, what is re-sent after a lost connection, and that everything waited for is answered at last, with a reason a
-person understands. Never runs anything itself and never sees a cloud.
+Owns every rule of the channel to the machines: who may speak for an agent, at most one execution for a
+command id, what is re-sent after a lost connection, and that everything waited for is answered at last,
+with a reason a person understands. Never runs anything itself and never sees a cloud.
 
 Its callers are the steps of the clusters context (:meth:`PilotService.enroll` and the methods after it), the
 WebSocket handlers in ``functions/pilot/app.py`` (:meth:`PilotService.on_message`,
-:meth:`PilotService.on_disconnect`) and a schedule (:meth:`PilotService.expire`). None of them is a user: whoever
-may see a cluster is decided by the clusters context before it asks here, so no method takes a principal.
+:meth:`PilotService.on_disconnect`) and a schedule (:meth:`PilotService.expire`). None of them is a user:
+whoever may see a cluster is decided by the clusters context before it asks here, so no method takes a
+principal.
 
 Next: ``model.py`` for the records, ``protocol.py`` for the frames, ``infra/agent`` for the other end.
 """
@@ -124,7 +125,8 @@ class PilotService:
         """Make the agent of a node, or a further one-time token for the one it has.
 
         Running a step again is harmless: the agent stays the same, and the token of the first run stays good,
-        because the machine that was made with it may be booting by now. The first token used voids the others.
+        because the machine that was made with it may be booting by now. The first token used voids the
+        others.
 
         Args:
             name: What people call the node (``web-2``); the node's id where it is not given.
@@ -173,7 +175,8 @@ class PilotService:
         A command that is run after this begins only once its agent serves the new document.
 
         Args:
-            documents: By agent id, the tree under ``/self``: ``{"hosts": …, "host": …, "cluster": …, "env": …}``.
+            documents: By agent id, the tree under ``/self``: ``{"hosts": …, "host": …, "cluster": …, "env":
+            …}``.
 
         Raises:
             NotFound: an agent does not exist or belongs to another cluster. Those before it are done.
@@ -195,7 +198,8 @@ class PilotService:
         """
 
         def wait(agent: Agent) -> Agent:
-            return replace(agent, wait=None if agent.connected else Wait(task_token=task_token, deadline=deadline))
+            new = Wait(task_token=task_token, deadline=deadline)
+            return replace(agent, wait=None if agent.connected else new)
 
         agent = self._store.change_agent(agent_id, wait)
         if agent is None:
@@ -219,10 +223,11 @@ class PilotService:
     ) -> Command:
         """Have an agent run something, once, and resume the state machine with the outcome.
 
-        The command is in the durable log before anything is sent. Delivered at once to a connected agent, else
-        at its next hello. The state machine gets ``{"exit_code", "output_tail"}``, or one of the errors
-        ``CommandFailed``, ``CommandTimedOut`` (the node killed it after ``timeout_s``), ``AgentUnreachable``
-        (no result came in time: whether it ran is not known) or ``JobCancelled`` (the cluster was forgotten).
+        The command is in the durable log before anything is sent. Delivered at once to a connected agent,
+        else at its next hello. The state machine gets ``{"exit_code", "output_tail"}``, or one of the
+        errors ``CommandFailed``, ``CommandTimedOut`` (the node killed it after ``timeout_s``),
+        ``AgentUnreachable`` (no result came in time: whether it ran is not known) or ``JobCancelled`` (the
+        cluster was forgotten).
 
         The same ``command_id`` again is the same execution: the new token replaces the old one, a finished
         command answers it at once, and one that was given up as lost is waited for anew.
@@ -266,10 +271,14 @@ class PilotService:
             command = wanted
         except Conflict:
             command = self._run_again(wanted)
-        if command.pending:
-            self._deliver(agent, command)
-        else:
+        if not command.pending:
             self._answer(command)
+        else:
+            # Read again now that the command is in the log: an agent that came back in between has either
+            # been sent it by its hello, or is seen here.
+            present = self._store.agent(agent_id)
+            if present is not None:
+                self._deliver(present, command)
         return command
 
     def commands(self, cluster_id: str) -> list[Command]:
@@ -312,7 +321,7 @@ class PilotService:
                     agents += self._expire_wait(found, now)
                 else:
                     commands += self._expire_command(found, now)
-            except Exception:  # noqa: BLE001 - whatever it was, the others are still due
+            except Exception:
                 failed += 1
                 _log.exception("could not expire something of agent %s", found.agent_id)
         return Expired(agents=agents, commands=commands, failed=failed)
@@ -334,7 +343,7 @@ class PilotService:
                 self._on_frame(connection_id, frame)
             except _Refused as refusal:
                 self._refuse(connection_id, frame, refusal)
-            except Exception:  # noqa: BLE001 - the frames after this one still count
+            except Exception:
                 # The agent re-sends what is not acknowledged, so a transient failure heals by itself.
                 _log.exception("a %s frame could not be handled", type(frame).__name__)
 
@@ -650,8 +659,8 @@ class PilotService:
 def _admitted(agent: Agent, hello: protocol.Hello, now: datetime) -> Agent:
     """Return the agent with the credentials of ``hello`` accepted.
 
-    The agent makes its key itself and keeps it on its disk before it sends it, so a welcome that is lost on the
-    way locks nobody out: the hello is simply sent again.
+    The agent makes its key itself and keeps it on its disk before it sends it, so a welcome that is lost on
+    the way locks nobody out: the hello is simply sent again.
 
     Raises:
         _Refused: neither its key nor a good token.
@@ -695,14 +704,15 @@ def _lost(command: Command, agent: Agent | None) -> str:
         return f"{what} did not report a result {waited}, though its agent is connected"
     if agent.last_seen_at is None:
         return f"{what} could not be delivered: its agent has never connected"
-    return f"{what} did not report a result {waited}: its agent was last seen at {rfc3339(agent.last_seen_at)}"
+    seen = rfc3339(agent.last_seen_at)
+    return f"{what} did not report a result {waited}: its agent was last seen at {seen}"
 
 
 def _never_came(agent: Agent) -> str:
     if agent.registered_at is None:
         return (
-            f"the agent of {agent.label} did not register in time: the machine may not have booted, could not "
-            "fetch the agent, or cannot reach the platform"
+            f"the agent of {agent.label} did not register in time: the machine may not have booted, "
+            "could not fetch the agent, or cannot reach the platform"
         )
     return f"the agent of {agent.label} did not come back in time: the machine may be down or cut off"
 

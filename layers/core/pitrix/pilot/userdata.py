@@ -1,12 +1,14 @@
 """The shell script that a machine runs at boot to get its agent.
 
 Owns: what lies in the agent's configuration file and how the program is fetched and started. The script is
-POSIX sh for cloud-init. It runs at *every* boot, so each part of it may be repeated: a registered agent ignores
-the token in the rewritten configuration, and a bundle that cannot be fetched again is taken from the disk.
+POSIX sh for cloud-init. It runs at *every* boot, so each part of it may be repeated: a registered agent
+ignores the token in the rewritten configuration, and a bundle that cannot be fetched again is taken from
+the disk.
 
 On a machine of the local cloud ``PITRIX_MACHINE_DIR`` (its root), ``PITRIX_MACHINE_ADDRESS`` (its loopback
-address) and ``PITRIX_PYTHON`` (its interpreter) are set, and the agent stays in the foreground, in the process
-group of the machine. Elsewhere they are not: the agent lives in ``/opt/pitrix`` and systemd keeps it running.
+address) and ``PITRIX_PYTHON`` (its interpreter) are set, and the agent stays in the foreground, in the
+process group of the machine. Elsewhere they are not: the agent lives in ``/opt/pitrix`` and systemd keeps
+it running.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ _SCRIPT = Template(
 set -eu
 root="$${PITRIX_MACHINE_DIR:-/opt/pitrix}"
 python="$${PITRIX_PYTHON:-}"
+new_enough='import sys; sys.exit(sys.version_info < (3, 11))'
 for candidate in python3 python3.14 python3.13 python3.12 python3.11; do
-    if [ -z "$$python" ] && "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
+    if [ -z "$$python" ] && "$$candidate" -c "$$new_enough" 2> /dev/null; then
         python="$$(command -v "$$candidate")"
     fi
 done
@@ -37,7 +40,7 @@ $config
 PITRIX_CONFIG
 
 "$$python" - "$$root/agent" <<'PITRIX_FETCH'
-import json, os, sys, time, urllib.request
+import http.client, json, os, sys, time, urllib.request
 
 folder = sys.argv[1]
 target = os.path.join(folder, "agent.pyz")
@@ -49,7 +52,7 @@ for attempt in range(8):
             file.write(answer.read())
         os.replace(target + ".new", target)
         break
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         print("pitrix: the agent cannot be fetched yet:", type(error).__name__, file=sys.stderr)
         if os.path.exists(target):
             break

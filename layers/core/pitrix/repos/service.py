@@ -544,7 +544,7 @@ def _check(repo: Repo) -> None:
         errors.append(FieldError("labels", "must be at most 20"))
     for key, value in repo.labels.items():
         if not _LABEL.fullmatch(key) or (value and not _LABEL.fullmatch(value)):
-            errors.append(FieldError(f"labels.{key}", "must be at most 63 letters, digits and ._/-, as its value"))
+            errors.append(FieldError(f"labels.{key}", "and its value may be 63 letters, digits and ._/-"))
     if errors:
         raise InvalidInput(" ".join(f"{e.field} {e.message}." for e in errors), errors=errors)
 

@@ -19,10 +19,10 @@ from pitrix.packages import cluster_spec, form, jsontext, schema, template
 from pitrix.packages.jsontext import Document, JsonRefused
 from pitrix.packages.model import (
     ClusterSpec,
+    FieldType,
     Form,
     FormField,
     FormGroup,
-    FieldType,
     Package,
     Problem,
     Severity,

@@ -47,7 +47,9 @@ def pilot(event, context):
 
     where = event["requestContext"]
     if where["routeKey"] == "$default":
-        management = boto3.client("apigatewaymanagementapi", endpoint_url=os.environ["PUBLIC_URL"] + "/_pilot")
+        management = boto3.client(
+            "apigatewaymanagementapi", endpoint_url=os.environ["PUBLIC_URL"] + "/_pilot"
+        )
         management.post_to_connection(ConnectionId=where["connectionId"], Data=event["body"][::-1].encode())
     return {"statusCode": 200}
 

@@ -9,11 +9,7 @@ import node
 
 def page(_request):
     greeting = escape(node.env("greeting"))
-    return "<!doctype html><title>%s</title><h1>%s</h1><p>Node %s</p>" % (
-        greeting,
-        greeting,
-        escape(node.NODE_ID),
-    )
+    return f"<!doctype html><title>{greeting}</title><h1>{greeting}</h1><p>Node {escape(node.NODE_ID)}</p>"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,82 @@
+"""Volumes: the common laws, and attaching, extending and deleting them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from pitrix.errors import Conflict, InvalidInput, QuotaExceeded, ResourceNotFound
+from providers.base import Capability, Provider, Volume, VolumeStatus
+from tests.contract.providers.bench import Bench
+from tests.contract.providers.laws import CreationLaws
+from tests.contract.providers.targets import Target
+
+
+class TestVolumes(CreationLaws):
+    capability = Capability.VOLUMES
+
+    def create(self, bench: Bench, key: str, provider: Provider | None = None) -> Volume:
+        return bench.volume(key, provider)
+
+    def read(self, provider: Provider, resource_id: str) -> Volume:
+        return provider.volumes.get_volume(resource_id)
+
+    def listed(self, provider: Provider, tags: Mapping[str, str]) -> list[Volume]:
+        return provider.volumes.list_volumes(tags)
+
+    def delete(self, provider: Provider, resource_id: str) -> None:
+        provider.volumes.delete_volume(resource_id)
+
+    def id_of(self, resource: Volume) -> str:
+        return resource.volume_id
+
+    @pytest.fixture
+    def small(self, target: Target) -> Iterator[Bench]:
+        bench = Bench(target, target.connect(target.small))
+        yield bench
+        bench.sweep()
+
+    def test_it_becomes_available_in_its_size(self, bench: Bench) -> None:
+        volume = bench.available(bench.volume(size_gib=3).volume_id)
+        assert (volume.size_gib, volume.machine_id) == (3, None)
+
+    def test_it_is_attached_to_one_machine_at_a_time(self, bench: Bench) -> None:
+        volumes, volume = bench.provider.volumes, bench.available(bench.volume().volume_id)
+        first, second = bench.running("a"), bench.running("b")
+        for _ in range(2):  # the second time has no effect
+            attached = volumes.attach_volume(volume.volume_id, first.machine_id)
+        assert (attached.status, attached.machine_id) == (VolumeStatus.IN_USE, first.machine_id)
+        assert volume.volume_id in bench.provider.machines.get_machine(first.machine_id).volume_ids
+        with pytest.raises(Conflict):
+            volumes.attach_volume(volume.volume_id, second.machine_id)
+        with pytest.raises(Conflict):
+            volumes.delete_volume(volume.volume_id)
+        for _ in range(2):
+            volumes.detach_volume(volume.volume_id)
+        assert bench.available(volume.volume_id).machine_id is None
+        assert bench.provider.machines.get_machine(first.machine_id).volume_ids == ()
+
+    def test_it_grows_and_never_shrinks(self, bench: Bench) -> None:
+        volumes, volume = bench.provider.volumes, bench.available(bench.volume(size_gib=2).volume_id)
+        for _ in range(2):
+            volumes.extend_volume(volume.volume_id, size_gib=4)
+        assert bench.available(volume.volume_id).size_gib == 4
+        with pytest.raises(InvalidInput):
+            volumes.extend_volume(volume.volume_id, size_gib=3)
+
+    def test_a_full_account_says_so(self, small: Bench) -> None:
+        volume = small.available(small.volume("a", size_gib=6).volume_id)
+        with pytest.raises(QuotaExceeded):
+            small.volume("b", size_gib=5)
+        with pytest.raises(QuotaExceeded):
+            small.provider.volumes.extend_volume(volume.volume_id, size_gib=11)
+
+    def test_neither_end_of_an_attachment_may_be_missing(self, bench: Bench) -> None:
+        volume = bench.volume()
+        with pytest.raises(ResourceNotFound):
+            bench.provider.volumes.attach_volume(volume.volume_id, "nothing-0000")
+        with pytest.raises(ResourceNotFound):
+            bench.provider.volumes.attach_volume("nothing-0000", "nothing-0000")
+        with pytest.raises(ResourceNotFound):
+            bench.provider.volumes.detach_volume("nothing-0000")

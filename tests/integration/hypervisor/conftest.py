@@ -1,0 +1,148 @@
+"""A hypervisor that tests may stop, kill and start again, and a short way to ask it for machines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import pytest
+
+from pitrix.errors import ResourceNotFound
+from providers.base import Connection, Machine, MachineSpec, MachineStatus, NetworkSpec, VolumeSpec
+from providers.local.driver import LocalProvider
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[3]
+
+
+class Lab:
+    """One data folder and, most of the time, a hypervisor on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "cloud"
+        self.token_file = folder / "token"
+        self.process: subprocess.Popen[str] | None = None
+        self.endpoint = ""
+        self.cloud: LocalProvider
+
+    def command(self, *options: str) -> list[str]:
+        command = [sys.executable, "-m", "infra.local.hypervisor", "--data", str(self.data)]
+        command += ["--token-file", str(self.token_file), "--grace-s", "1", "--log-level", "WARNING"]
+        return command + list(options)
+
+    def start(self) -> LocalProvider:
+        environment = os.environ | {"OUTER_SECRET": "must not reach a machine"}
+        self.process = subprocess.Popen(
+            self.command(), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.endpoint = self.process.stdout.readline().partition(" ")[2].strip()
+        credential = {"endpoint": self.endpoint, "token": self.token_file.read_text()}
+        self.cloud = LocalProvider(Connection(zone="local", credential=credential))
+        return self.cloud
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Signal the hypervisor and wait until it has ended; returns its exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def volume(self) -> str:
+        spec = VolumeSpec(name="volume", size_gib=1)
+        return self.cloud.create_volume(spec, idempotency_key=uuid4().hex).volume_id
+
+    def ask(self, user_data: str = "", **changes: object) -> Machine:
+        """Ask for a machine in the one network of the lab."""
+        network = self.cloud.create_network(NetworkSpec(name="network"), idempotency_key="network")
+        spec = MachineSpec(
+            name="machine",
+            cpu=1,
+            memory_mib=128,
+            image="local",
+            network_id=network.network_id,
+            user_data=user_data,
+            **changes,  # type: ignore[arg-type]
+        )
+        return self.cloud.create_machine(spec, idempotency_key=uuid4().hex)
+
+    def run(self, user_data: str = "", **changes: object) -> Machine:
+        return self.settled(self.ask(user_data, **changes), MachineStatus.RUNNING)
+
+    def settled(self, machine: Machine, wanted: MachineStatus) -> Machine:
+        found = eventually(
+            lambda: self.cloud.get_machine(machine.machine_id),
+            lambda now: now.status is not MachineStatus.PENDING,
+        )
+        assert found.status is wanted, f"{found.status}: {found.reason}"
+        return found
+
+    def settled_in_error(self, machine: Machine) -> Machine:
+        """Wait until the machine says ``error``; it may say ``running`` before its user data fails."""
+        return eventually(
+            lambda: self.cloud.get_machine(machine.machine_id),
+            lambda now: now.status is MachineStatus.ERROR,
+        )
+
+    def stop(self, machine: Machine) -> None:
+        self.cloud.stop_machine(machine.machine_id)
+        self.settled(machine, MachineStatus.STOPPED)
+
+    def delete(self, machine: Machine) -> None:
+        self.cloud.delete_machine(machine.machine_id)
+        eventually(lambda: self.has(machine), lambda there: not there)
+
+    def has(self, machine: Machine) -> bool:
+        try:
+            self.cloud.get_machine(machine.machine_id)
+        except ResourceNotFound:
+            return False
+        return True
+
+    def says(self, machine: Machine, text: str) -> str:
+        """Wait until the machine's console has ``text``; returns all of it."""
+        return eventually(lambda: self.cloud.console_output(machine.machine_id), lambda said: text in said)
+
+    def pids(self, machine: Machine, *names: str) -> list[int]:
+        """The process ids that the machine wrote to files of these names in its home."""
+        root = self.data / "machines" / machine.machine_id / "root"
+        texts = [eventually(lambda p=root / name: p.exists() and p.read_text(), bool) for name in names]
+        return [int(text) for text in texts]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(look: Callable[[], T], good: Callable[[T], object], within_s: float = 20) -> T:
+    """Look until what is seen is good; fails with what was seen last."""
+    deadline = time.monotonic() + within_s
+    while not good(seen := look()):
+        assert time.monotonic() < deadline, f"after {within_s} s it is still {seen!r}"
+        time.sleep(0.03)
+    return seen
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    lab.start()
+    yield lab
+    if lab.process is None:
+        lab.start()  # whatever a test did: only a hypervisor can end the machines that are left
+    assert lab.end() == 0

@@ -1,0 +1,433 @@
+"""Repositories' use cases, and the way of a package from the bucket to the store."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from pitrix.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    PreconditionFailed,
+    ServiceUnavailable,
+    TooLarge,
+    Unauthenticated,
+)
+from pitrix.identity.model import ANONYMOUS, SYSTEM
+from pitrix.repos import service
+from pitrix.repos.model import PLATFORM_REPO_ID, RepoPatch, is_package_filename, parse_key, tenant_of
+from tests.unit.catalog.kit import (
+    DEVELOPER,
+    OPERATOR,
+    RIVAL,
+    USER,
+    VENDOR,
+    World,
+    archive_of,
+    package,
+    package_files,
+)
+
+
+def store(world: World) -> list[tuple[str, str | None]]:
+    return [(app.name, app.latest_version) for app in world.catalog.list_apps(ANONYMOUS, sort="name").apps]
+
+
+def snapshot(world: World) -> Any:
+    return dict(world.catalog_table._items), dict(world.archives.archives)  # type: ignore[attr-defined]
+
+
+# --- keys --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "parts"),
+    [
+        ("repo_x/a.tgz", ("repo_x", None, "a.tgz")),
+        ("repo_x/usr_1/a.tgz", ("repo_x", "usr_1", "a.tgz")),
+        ("repo_x/", None),
+        ("repo_x//a.tgz", None),
+        ("a.tgz", None),
+        ("a/b/c/d.tgz", None),
+        ("", None),
+    ],
+)
+def test_keys(key: str, parts: tuple[str, str | None, str] | None) -> None:
+    found = parse_key(key)
+    assert (None if found is None else (found.repo_id, found.user_id, found.filename)) == parts
+
+
+def test_file_names() -> None:
+    assert is_package_filename("guestbook-1.0.0.tgz")
+    assert is_package_filename("a+b_1.0.0-rc.1.tar.gz")
+    for bad in ("", ".tgz", "../a.tgz", "a/b.tgz", "a b.tgz", "a.zip", "a.tgz\n", "x" * 200 + ".tgz"):
+        assert not is_package_filename(bad)
+
+
+def test_a_tenant_is_the_topmost_name_of_an_owner_path() -> None:
+    assert [tenant_of(path) for path in (":", ":acme:", ":acme:shop:")] == [":", ":acme:", ":acme:"]
+
+
+# --- uploads -----------------------------------------------------------------------------------------------
+
+
+def test_an_upload_goes_to_a_key_that_names_who_sends_it(world: World) -> None:
+    ticket = world.repos.start_upload(VENDOR, PLATFORM_REPO_ID, filename="shop-1.0.0.tgz", size_bytes=10)
+    assert ticket.key == "repo_platform/usr_ven/shop-1.0.0.tgz"
+    assert "size=10" in ticket.upload_url
+    assert ticket.method == "PUT"
+
+
+def test_who_may_upload(world: World) -> None:
+    for who in (VENDOR, DEVELOPER, OPERATOR):
+        world.repos.start_upload(who, PLATFORM_REPO_ID, filename="a.tgz")
+    with pytest.raises(PermissionDenied):
+        world.repos.start_upload(USER, PLATFORM_REPO_ID, filename="a.tgz")
+    with pytest.raises(Unauthenticated):
+        world.repos.start_upload(ANONYMOUS, PLATFORM_REPO_ID, filename="a.tgz")
+
+
+def test_a_bad_upload_names_each_field(world: World) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        world.repos.start_upload(VENDOR, PLATFORM_REPO_ID, filename="../x.tgz", size_bytes=0)
+    assert [error.field for error in refused.value.errors] == ["filename", "size_bytes"]
+    with pytest.raises(InvalidInput):
+        world.repos.start_upload(
+            VENDOR, PLATFORM_REPO_ID, filename="x.tgz", size_bytes=service.MAX_PACKAGE_BYTES + 1
+        )
+
+
+# --- indexing ----------------------------------------------------------------------------------------------
+
+
+def test_an_upload_appears_in_the_store_as_its_uploaders(world: World) -> None:
+    event = world.upload(VENDOR, package("shop"))
+    assert (event.outcome, event.name, event.version) == ("indexed", "shop", "1.0.0")
+    app = world.catalog.get_app(ANONYMOUS, event.app_id)
+    assert app.owner_path == VENDOR.owner_path
+    version = world.catalog.get_version(VENDOR, event.app_id, event.version_id)
+    assert (version.created_by, version.status) == (VENDOR.user_id, "released")
+    assert version.digest == event.digest
+    assert world.repos.list_events(VENDOR, PLATFORM_REPO_ID).events == [event]
+
+
+def test_the_same_upload_again_is_unchanged(world: World) -> None:
+    world.upload(VENDOR, package())
+    assert world.upload(VENDOR, package()).outcome == "unchanged"
+    assert len(store(world)) == 1
+
+
+def test_a_notification_delivered_twice_leaves_one_event(world: World) -> None:
+    assert world.upload(VENDOR, package(), delivery_id="0A") is not None
+    assert world.repos.index_object(SYSTEM, "repo_platform/usr_ven/x.tgz", delivery_id="0A") is None
+    assert len(world.repos.list_events(OPERATOR, PLATFORM_REPO_ID).events) == 1
+    again = world.repos.index_object(SYSTEM, "repo_platform/usr_ven/x.tgz", delivery_id="0B")
+    assert again is not None
+    assert again.outcome == "unchanged"
+
+
+def test_a_broken_package_leaves_an_event_that_says_what_is_wrong_and_nothing_else(world: World) -> None:
+    world.upload(VENDOR, package())
+    before = snapshot(world)
+    files = package_files("shop", "1.1.0")
+    files["config.json"] = b'{\n  "type": "array",\n  oops\n}'
+    event = world.upload(VENDOR, archive_of(files))
+    assert event.outcome == "refused"
+    assert any(problem.file == "config.json" and problem.line == 3 for problem in event.problems)
+    assert all(problem.message for problem in event.problems)
+    assert "config.json" in event.message
+    assert snapshot(world) == before
+    assert world.events.types[-1] == "PackageRefused"
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", package()[:200], b"\x1f\x8b" + b"\0" * 50])
+def test_what_is_no_archive_is_refused(world: World, data: bytes) -> None:
+    before = snapshot(world)
+    event = world.upload(VENDOR, data)
+    assert event.outcome == "refused"
+    assert event.message
+    assert snapshot(world) == before
+
+
+def test_an_upload_that_is_too_large_is_refused_unread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MAX_PACKAGE_BYTES", 100)
+    event = world.upload(VENDOR, package())
+    assert (event.outcome, event.size_bytes) == ("refused", 0)
+    assert store(world) == []
+
+
+def test_other_content_under_a_published_version_is_refused(world: World) -> None:
+    first = world.upload(VENDOR, package())
+    before = snapshot(world)
+    event = world.upload(VENDOR, package(description="changed"))
+    assert event.outcome == "refused"
+    assert "published before with other content" in event.message
+    assert snapshot(world) == before
+    kept = world.catalog.load_package(USER, first.version_id)  # though its upload was overwritten
+    assert kept.digest == first.digest
+
+
+def test_another_tenants_name_is_refused_to_the_one_who_came_second(world: World) -> None:
+    world.upload(VENDOR, package())
+    event = world.upload(RIVAL, package(version="9.0.0"))
+    assert event.outcome == "refused"
+    assert "another publisher" in event.message
+    assert store(world) == [("shop", "1.0.0")]
+
+
+def test_events_are_seen_by_who_uploaded_and_by_the_repositorys_owner(world: World) -> None:
+    for who in (VENDOR, DEVELOPER, RIVAL):
+        world.upload(who, package(f"of-{who.username}"))
+
+    def seen(who: Any) -> list[str]:
+        return [event.name for event in world.repos.list_events(who, PLATFORM_REPO_ID).events]
+
+    assert seen(OPERATOR) == ["of-rita", "of-dan", "of-vera"]
+    assert seen(VENDOR) == ["of-dan", "of-vera"]
+    assert seen(DEVELOPER) == ["of-dan"]
+    assert seen(RIVAL) == ["of-rita"]
+    assert seen(USER) == []
+
+
+def test_events_come_in_pages_newest_first(world: World) -> None:
+    for number in range(5):
+        world.upload(VENDOR, package(f"app-{number}"))
+    first = world.repos.list_events(VENDOR, PLATFORM_REPO_ID, limit=3)
+    rest = world.repos.list_events(VENDOR, PLATFORM_REPO_ID, limit=3, cursor=first.next_cursor)
+    assert [event.name for event in first.events + rest.events] == [f"app-{n}" for n in (4, 3, 2, 1, 0)]
+    with pytest.raises(InvalidInput):
+        world.repos.list_events(OPERATOR, PLATFORM_REPO_ID, cursor=first.next_cursor)
+
+
+def test_straight_to_the_bucket_belongs_to_the_repositorys_owner(world: World) -> None:
+    world.uploads.objects["repo_platform/shop-1.0.0.tgz"] = package()
+    event = world.repos.index_object(SYSTEM, "repo_platform/shop-1.0.0.tgz")
+    assert event is not None
+    assert event.outcome == "indexed"
+    assert world.catalog.get_app(ANONYMOUS, event.app_id or "").owner_path == ":"
+
+
+def test_an_object_that_nobody_announced_is_refused_unread(world: World) -> None:
+    world.uploads.objects["repo_platform/usr_ven/x.tgz"] = package()
+    event = world.repos.index_object(SYSTEM, "repo_platform/usr_ven/x.tgz")
+    assert event is not None
+    assert event.outcome == "refused"
+    assert "announced" in event.message
+    assert store(world) == []
+
+
+def test_what_is_no_package_by_name_is_refused(world: World) -> None:
+    world.uploads.objects["repo_platform/notes.txt"] = b"hello"
+    event = world.repos.index_object(SYSTEM, "repo_platform/notes.txt")
+    assert event is not None
+    assert (event.outcome, event.problems) == ("refused", [])
+    assert ".tgz" in event.message
+
+
+@pytest.mark.parametrize("key", ["repo_none/a.tgz", "a.tgz", "repo_platform/a/b/c.tgz", "repo_platform/"])
+def test_an_object_of_no_repository_is_left_alone(world: World, key: str) -> None:
+    world.uploads.objects[key] = package()
+    assert world.repos.index_object(SYSTEM, key) is None
+    assert store(world) == []
+
+
+def test_an_object_that_is_gone_when_its_notification_comes(world: World) -> None:
+    event = world.repos.index_object(SYSTEM, "repo_platform/gone.tgz")
+    assert event is not None
+    assert event.outcome == "removed"
+
+
+def test_deleting_an_upload_leaves_what_was_published(world: World) -> None:
+    indexed = world.upload(VENDOR, package())
+    del world.uploads.objects[indexed.key]
+    for _ in range(2):
+        world.repos.object_removed(SYSTEM, indexed.key, delivery_id="0C")
+    events = world.repos.list_events(VENDOR, PLATFORM_REPO_ID).events
+    assert [event.outcome for event in events] == ["removed", "indexed"]
+    assert store(world) == [("shop", "1.0.0")]
+    assert world.catalog.load_package(USER, indexed.version_id).name == "shop"
+
+
+def test_a_fault_of_ours_is_raised_and_leaves_no_event(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fault in (RuntimeError("boom"), ServiceUnavailable("The table is away.")):
+
+        def broken(*_: Any, fault: Exception = fault, **__: Any) -> None:
+            raise fault
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.catalog, "publish_version", broken)
+            with pytest.raises(type(fault)):
+                world.upload(VENDOR, package(), delivery_id="0D")
+    assert world.repos.list_events(OPERATOR, PLATFORM_REPO_ID).events == []
+    # The next delivery of the same notification succeeds.
+    assert world.upload(VENDOR, package(), delivery_id="0D").outcome == "indexed"
+
+
+def test_only_those_who_may_index_can(world: World) -> None:
+    with pytest.raises(PermissionDenied):
+        world.repos.index_object(USER, "repo_platform/x.tgz")
+
+
+# --- the index action --------------------------------------------------------------------------------------
+
+
+def test_indexing_one_object_again(world: World) -> None:
+    key = world.upload(VENDOR, package()).key
+    report = world.repos.index(VENDOR, PLATFORM_REPO_ID, key=key)
+    assert (report.unchanged, report.indexed, report.next_cursor) == (1, 0, None)
+    for stranger in (RIVAL, DEVELOPER):
+        with pytest.raises(NotFound):
+            world.repos.index(stranger, PLATFORM_REPO_ID, key=key)
+    for bad in ("repo_other/usr_ven/x.tgz", "nonsense", "repo_platform/usr_ven/never.tgz"):
+        with pytest.raises(NotFound):
+            world.repos.index(VENDOR, PLATFORM_REPO_ID, key=bad)
+
+
+def test_indexing_all_goes_on_from_a_cursor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "INDEXED_AT_ONCE", 2)
+    for number in range(5):
+        world.uploads.objects[f"repo_platform/app-{number}.tgz"] = package(f"app-{number}")
+    world.uploads.objects["repo_platform/broken.tgz"] = b"broken"
+    indexed = refused = calls = 0
+    cursor = None
+    while True:
+        report = world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor=cursor)
+        indexed, refused, calls = indexed + report.indexed, refused + report.refused, calls + 1
+        cursor = report.next_cursor
+        if cursor is None:
+            break
+    assert (indexed, refused, calls) == (5, 1, 3)
+    with pytest.raises(InvalidInput):
+        world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor="nonsense")
+    with pytest.raises(PermissionDenied):
+        world.repos.index(VENDOR, PLATFORM_REPO_ID)
+
+
+def test_indexing_all_stops_in_time_for_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        world.uploads.objects[f"repo_platform/app-{number}.tgz"] = package(f"app-{number}")
+    ticks = iter(range(0, 1000, 10))
+    monkeypatch.setattr(world.repos, "_stopwatch", lambda: float(next(ticks)))
+    report = world.repos.index(OPERATOR, PLATFORM_REPO_ID)
+    assert report.indexed == 1
+    assert report.next_cursor is not None
+    rest = world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor=report.next_cursor)
+    assert rest.events[0].name == "app-1"
+
+
+# --- validation --------------------------------------------------------------------------------------------
+
+
+def test_validating_says_everything_that_is_wrong_and_publishes_nothing(world: World) -> None:
+    good = world.repos.validate(USER, package=base64.b64encode(package()).decode())
+    assert (good.valid, good.name, good.version) == (True, "shop", "1.0.0")
+    bad = package_files()
+    bad["config.json"], bad["package.json"] = b"{", b'{"name": 5}'
+    report = world.repos.validate(USER, package=base64.b64encode(archive_of(bad)).decode())
+    assert not report.valid
+    assert {problem.file for problem in report.problems} >= {"config.json", "package.json"}
+    assert store(world) == []
+
+
+def test_validating_an_upload_is_for_who_uploaded_it(world: World) -> None:
+    key = world.upload(VENDOR, package()).key
+    assert world.repos.validate(VENDOR, repo_id=PLATFORM_REPO_ID, key=key).valid
+    assert world.repos.validate(OPERATOR, key=key).valid
+    for stranger in (RIVAL, USER):
+        with pytest.raises(NotFound):
+            world.repos.validate(stranger, key=key)
+    world.uploads.objects[key] = b"x" * (service.MAX_PACKAGE_BYTES + 1)
+    with pytest.raises(TooLarge):
+        world.repos.validate(VENDOR, key=key)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"package": "eA==", "key": "k"}, {"package": "no base64"}, {"package": "A" * 6_000_000}],
+)
+def test_validating_nothing_or_nonsense_names_the_field(world: World, given: dict[str, str]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        world.repos.validate(USER, **given)
+    assert refused.value.errors[0].field == "package"
+
+
+# --- repositories ------------------------------------------------------------------------------------------
+
+
+def test_a_team_may_have_a_repository_of_its_own(world: World) -> None:
+    repo = world.repos.create_repo(VENDOR, name="acme stable", labels={"team": "shop"})
+    assert (repo.owner_path, repo.visibility, repo.auto_release) == (":acme:", "private", False)
+    assert [r.name for r in world.repos.list_repos(VENDOR).repos] == ["acme stable", "platform"]
+    assert [r.name for r in world.repos.list_repos(RIVAL).repos] == ["platform"]
+    for look in (world.repos.get_repo, world.repos.list_events):
+        with pytest.raises(NotFound):
+            look(RIVAL, repo.repo_id)
+    with pytest.raises(NotFound):
+        world.repos.start_upload(RIVAL, repo.repo_id, filename="a.tgz")
+    with pytest.raises(Conflict):
+        world.repos.create_repo(RIVAL, name="ACME Stable")
+    key = world.repos.start_upload(VENDOR, repo.repo_id, filename="a.tgz").key
+    world.uploads.objects[key] = package()
+    event = world.repos.index_object(SYSTEM, key)
+    assert event is not None
+    assert event.outcome == "indexed"
+    assert store(world) == []  # a private draft
+
+
+def test_other_kinds_of_repositories_are_refused_clearly(world: World) -> None:
+    with pytest.raises(InvalidInput, match="platform") as refused:
+        world.repos.create_repo(OPERATOR, name="charts", kind="helm")
+    assert refused.value.errors[0].field == "kind"
+
+
+def test_a_public_repository_is_an_operators(world: World) -> None:
+    with pytest.raises(PermissionDenied):
+        world.repos.create_repo(VENDOR, name="mine", visibility="public")
+    repo = world.repos.create_repo(VENDOR, name="mine")
+    with pytest.raises(PermissionDenied):
+        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(visibility="public"))
+    changed = world.repos.edit_repo(OPERATOR, repo.repo_id, RepoPatch(visibility="public"))
+    assert changed.visibility == "public"
+
+
+def test_editing_a_repository(world: World) -> None:
+    repo = world.repos.create_repo(VENDOR, name="mine")
+    world.repos.create_repo(VENDOR, name="other")
+    changed = world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="Mine 2"), if_revision=repo.revision)
+    assert world.repos.get_repo(VENDOR, repo.repo_id) == changed
+    with pytest.raises(PreconditionFailed):
+        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="x"), if_revision=repo.revision)
+    with pytest.raises(Conflict):
+        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="other"))
+    world.repos.create_repo(VENDOR, name="mine")  # the old name is free again
+    with pytest.raises(PermissionDenied):
+        world.repos.edit_repo(VENDOR, PLATFORM_REPO_ID, RepoPatch(description="ours"))
+
+
+def test_a_bad_repository_names_each_field(world: World) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        world.repos.create_repo(
+            VENDOR, name=" x", description="x" * 1001, providers=["a b"], labels={"a b": "c", "d": "!"}
+        )
+    assert [error.field for error in refused.value.errors] == [
+        "name",
+        "description",
+        "providers",
+        "labels.a b",
+        "labels.d",
+    ]
+
+
+def test_seeding_twice_is_harmless(world: World) -> None:
+    edited = world.repos.edit_repo(OPERATOR, PLATFORM_REPO_ID, RepoPatch(description="Ours"))
+    assert world.repos.ensure_platform_repo(SYSTEM) == edited
+    with pytest.raises(PermissionDenied):
+        world.repos.ensure_platform_repo(VENDOR)
