@@ -176,7 +176,7 @@ def files(app_id: str, version_id: str) -> Response:
 @app.route(_VERSION + "/files/{path+}", methods=["GET"])
 def file(app_id: str, version_id: str) -> Response:
     # Chalice hands no greedy parameter over to a view, and API Gateway does not decode it.
-    path = unquote(current_request(app).uri_params["path"])
+    path = unquote((current_request(app).uri_params or {}).get("path", ""))
     return _file(bootstrap.catalog().file(who_asks(app), app_id, version_id, path))
 
 
@@ -236,7 +236,7 @@ def _file(found: FileContent) -> Response:
     if found.text is None:
         return _redirect(found.url or "")
     name = quote(found.entry.path.rpartition("/")[2])
-    headers = {
+    headers: dict[str, str | list[str]] = {
         "Content-Type": found.entry.content_type,
         "Content-Disposition": f"inline; filename*=UTF-8''{name}",
         # Nothing in a package may act as a page of this origin, whatever a browser makes of it.

@@ -1,8 +1,8 @@
 """The web console: HTML pages rendered on the server.
 
-Owns the map of the site and nothing else; ``chalicelib`` has the rest (its docstring says where to look). Every
-path here is a page for people, the API for programs lives under ``/v1`` in the other functions. No authorizer
-stands before these routes: the session is a cookie, read by ``chalicelib.session``.
+Owns the map of the site and nothing else; ``chalicelib`` has the rest (its docstring says where to look).
+Every path here is a page for people, the API for programs lives under ``/v1`` in the other functions. No
+authorizer stands before these routes: the session is a cookie, read by ``chalicelib.session``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Puts the browser library of the console where the function serves it from.
 
-htmx is not kept in this repository: the wheel of ``django-htmx`` carries it, so pip is all that a build needs.
-Called by the Makefile beside it (``sam build``) and by the local build; Django itself is never imported.
+htmx is not kept in this repository: the wheel of ``django-htmx`` carries it, so pip is all that a build
+needs. Called by the Makefile beside it (``sam build``) and by the local build; Django itself is never
+imported.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def build(out_dir: Path) -> Path:
     try:
         found = next((each for each in files(_WHEEL) or [] if each.as_posix() == _SOURCE), None)
     except PackageNotFoundError:
-        raise SystemExit(f"{_WHEEL} is not installed: pip install --no-deps -r build-requirements.txt") from None
+        raise SystemExit(
+            f"{_WHEEL} is not installed: pip install --no-deps -r build-requirements.txt"
+        ) from None
     if found is None:
         raise SystemExit(f"{_WHEEL} no longer carries {_SOURCE}: pin a release that does")
     target = out_dir / "static" / "htmx.min.js"

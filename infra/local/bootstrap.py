@@ -2,8 +2,8 @@
 
 Owns what AWS's own Python runtime does there: the search path, the context object, errors by their real class
 name (state machines catch them), and the size limit of an answer. Never used on AWS. Differences that matter
-are listed in `transform.py`. Started as `python -I -S bootstrap.py`, so a function sees its own folder, its
-layers and the boto3 that AWS preinstalls, and nothing else of this machine.
+are listed in `transform.py`. `forkserver.py` starts it, in a process whose search path is the standard library's alone: a function
+sees its own folder, its layers and the boto3 that AWS preinstalls, and nothing else of this machine.
 """
 
 import http.client
@@ -22,17 +22,17 @@ MAX_LOG_BYTES = 5_000_000
 class Context:
     """What a handler gets as its second argument."""
 
-    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-    function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-    memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-    log_group_name = f"/aws/lambda/{function_name}"
-    log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
     identity = None
     client_context = None
 
     def __init__(self, request_id, arn, deadline_ms):
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = f"/aws/lambda/{self.function_name}"
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
         self._deadline_ms = deadline_ms
 
     def get_remaining_time_in_millis(self):
@@ -108,7 +108,7 @@ def _call(method, path, body=None):
 
 def _redirect_output(directory):
     """Send what the function prints to a file of its own; return where the emulator listens."""
-    path = os.path.join(directory, f"{Context.function_name}.log")
+    path = os.path.join(directory, f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}.log")
     if os.path.exists(path) and os.path.getsize(path) > MAX_LOG_BYTES:
         os.replace(path, f"{path}.1")
     signal_fd = os.dup(1)

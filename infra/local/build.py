@@ -30,7 +30,7 @@ _PREINSTALLED = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "url
 """What AWS's Python runtime brings along."""
 
 _BOOTSTRAP = """#!/bin/sh
-exec "$PITRIX_LOCAL_PYTHON" -I -S "$PITRIX_LOCAL_BOOTSTRAP"
+exec "$PITRIX_LOCAL_PYTHON" -I -S "$PITRIX_LOCAL_FORKSERVER" call "$TMPDIR"
 """
 
 

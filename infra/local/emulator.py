@@ -14,6 +14,8 @@ import logging
 import os
 import resource
 import signal
+import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ log = logging.getLogger("pitrix.emulator")
 def main() -> None:
     """Serve until SIGTERM, SIGINT or the end of standard input; then save everything and end."""
     port = int(os.environ["GATEWAY_PORT"])
+    tmp = os.environ["TMPDIR"]
     token = os.environ.pop("PITRIX_CONTROL_TOKEN")
     routes_file = Path(os.environ.pop("PITRIX_GATEWAY_FILE"))
     # Functions get this process's environment: what is meant for the launcher must not reach them.
@@ -55,12 +58,20 @@ def main() -> None:
     config.graceful_timeout = 2
     config.loglevel = os.environ.get("LOG_LEVEL", "WARNING")
 
+    functions = subprocess.Popen(
+        [os.environ["PITRIX_LOCAL_PYTHON"], "-I", "-S", os.environ["PITRIX_LOCAL_FORKSERVER"], "serve", tmp],
+        stdin=subprocess.PIPE,
+    )
+
     async def run() -> None:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         when_supervisor_ends(lambda: loop.call_soon_threadsafe(ended.set))
+        threading.Thread(
+            target=lambda: (functions.wait(), loop.call_soon_threadsafe(ended.set)), daemon=True
+        ).start()
         gateway = Gateway(ministack.app, _RoutesFile(routes_file))
         saver = Autosaver(gateway, ministack)
         saving = asyncio.create_task(saver.run())
@@ -69,6 +80,7 @@ def main() -> None:
 
     asyncio.run(run())
     lambda_runtime.reset()
+    functions.terminate()
 
 
 class _RoutesFile:

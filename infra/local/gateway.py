@@ -25,6 +25,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """API Gateway's own limit for one request."""
 
+_MAX_DRAINED_BYTES = 10 * MAX_BODY_BYTES
+
 PILOT_PREFIX = "/_pilot"
 _LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?$", re.IGNORECASE)
 _USER_POOL_KEYS = re.compile(r"^/[a-z]{2}(-[a-z]+)+-\d+_[A-Za-z0-9]+/\.well-known/")
@@ -164,7 +166,6 @@ class Gateway:
     async def _forward_limited(
         self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
     ) -> None:
-        length = headers.get("content-length", "0")
         received = 0
 
         async def counted() -> Message:
@@ -172,12 +173,14 @@ class Gateway:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
+                # Many clients look for an answer only after they sent everything: take some of it, keep none.
+                while message.get("more_body", False) and received < _MAX_DRAINED_BYTES:
+                    message = await receive()
+                    received += len(message.get("body", b""))
                 raise _BodyTooLarge
             return message
 
         try:
-            if length.isdigit() and int(length) > MAX_BODY_BYTES:
-                raise _BodyTooLarge
             await self._emulator(scope, counted, send)
         except _BodyTooLarge:
             await _refuse(

@@ -163,7 +163,7 @@ class Platform:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "PITRIX_LOCAL_PYTHON": str(venv_python(VENV)),
-            "PITRIX_LOCAL_BOOTSTRAP": str(ROOT / "infra/local/bootstrap.py"),
+            "PITRIX_LOCAL_FORKSERVER": str(ROOT / "infra/local/forkserver.py"),
             "PITRIX_LOCAL_LAYERS": str(self.data.layers),
             "PITRIX_LOCAL_RUNTIME": str(build.lambda_runtime()),
             "PITRIX_LOCAL_LOGS": str(self.data.logs),

@@ -1,8 +1,8 @@
 """Static files and the addresses under which a browser may keep them for ever.
 
-Owns ``static/``: what lies there is served as ``/static/<stem>.<hash>.<suffix>``, so that a changed file has a
-new address. Text files only: the REST API does not pass binary bodies through. ``htmx.min.js`` is put there when
-the function is built (``build_assets.py``); pages work without it.
+Owns ``static/``: what lies there is served as ``/static/<stem>.<hash>.<suffix>``, so that a changed file has
+a new address. Text files only: the REST API does not pass binary bodies through. ``htmx.min.js`` is put there
+when the function is built (``build_assets.py``); pages work without it.
 """
 
 from __future__ import annotations

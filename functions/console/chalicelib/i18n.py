@@ -16,7 +16,7 @@ from typing import Any
 LOCALES = {"en": "English", "zh-cn": "简体中文"}
 DEFAULT = "en"
 _FOLDER = Path(__file__).resolve().parent.parent / "locale"
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
 @functools.cache
@@ -78,15 +78,15 @@ class Texts:
         return f"{self.date(at)}{separator}{at.astimezone(UTC):%H:%M} UTC"
 
     def duration(self, seconds: float) -> str:
-        """``1 h 2 min 5 s``, to the whole second below; the two largest units beyond a day."""
+        """``1 h 2 min 5 s``, to the whole second below; days and hours alone from a day on."""
         left = max(0, int(seconds))
         parts: list[tuple[int, str]] = []
         for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
             amount, left = divmod(left, size)
             parts.append((amount, unit))
-        said = [self(f"duration.{unit}", n=amount) for amount, unit in parts if amount]
         if parts[0][0]:
-            said = said[:2]
+            parts = parts[:2]
+        said = [self(f"duration.{unit}", n=amount) for amount, unit in parts if amount]
         return " ".join(said) or self("duration.second", n=0)
 
     def size(self, size_bytes: int) -> str:
@@ -100,6 +100,11 @@ class Texts:
 
     def amount(self, value: Any, unit: str) -> str:
         """``value`` of ``unit`` as people say it: 1024 MiB is 1 GiB, 0.5 stays 0.5."""
-        if unit.lower() in ("mib", "mb", "m") and isinstance(value, int) and value >= 1024 and value % 1024 == 0:
+        if (
+            unit.lower() in ("mib", "mb", "m")
+            and isinstance(value, int)
+            and value >= 1024
+            and value % 1024 == 0
+        ):
             return f"{value // 1024} GiB"
         return f"{value} {unit}".strip()

@@ -1,8 +1,8 @@
 """A package's README as HTML that is safe to show.
 
 Markdown is read by markdown-it-py; what comes out is cleaned by nh3 (ammonia), which keeps a short list of
-elements and attributes. Both load on first use. Pictures are left out: the site's Content-Security-Policy lets
-none in from elsewhere.
+elements and attributes. Both load on first use. Pictures are left out: the site's Content-Security-Policy
+lets none in from elsewhere.
 """
 
 from __future__ import annotations
@@ -18,8 +18,37 @@ if TYPE_CHECKING:
 MAX_CHARS = 60_000
 
 _TAGS = {
-    "a", "blockquote", "br", "code", "del", "dd", "dl", "dt", "em", "h2", "h3", "h4", "h5", "h6", "hr", "kbd", "li",
-    "ol", "p", "pre", "s", "strong", "sub", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a",
+    "blockquote",
+    "br",
+    "code",
+    "del",
+    "dd",
+    "dl",
+    "dt",
+    "em",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "kbd",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "s",
+    "strong",
+    "sub",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
 }
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "th": {"scope"}}
 
@@ -41,13 +70,18 @@ def to_html(markdown: str, *, title: str = "") -> Markup:
     from markupsafe import Markup
 
     tokens = _parser().parse(markdown[:MAX_CHARS])
-    if [token.type for token in tokens[:2]] == ["heading_open", "inline"] and tokens[1].content.strip() == title:
+    opens_with_heading = [token.type for token in tokens[:2]] == ["heading_open", "inline"]
+    if opens_with_heading and tokens[1].content.strip() == title:
         del tokens[:3]
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + 1)}"
     html = _parser().renderer.render(tokens, _parser().options, {})
-    return Markup(nh3.clean(  # noqa: S704 - cleaned on this very line
-        html, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https", "mailto"},
+    clean = nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
         link_rel="noopener nofollow",
-    ))
+    )
+    return Markup(clean)  # noqa: S704 - cleaned right above

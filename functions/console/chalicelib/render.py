@@ -1,8 +1,8 @@
 """HTML from templates.
 
-Owns the Jinja2 environment, loaded at the first page and not at import, and what every template may say: ``t``
-(texts), ``visit``, ``url``, ``asset``, ``form_token``, ``money``. Everything is escaped unless it is `Markup`,
-which only ``readme`` makes. Never calls a service.
+Owns the Jinja2 environment, loaded at the first page and not at import, and what every template may say:
+``t`` (texts), ``visit``, ``url``, ``asset``, ``form_token``, ``money``. Everything is escaped unless it is
+`Markup`, which only ``readme`` makes. Never calls a service.
 """
 
 from __future__ import annotations
@@ -48,15 +48,19 @@ def environment() -> Environment:
 
 def page(visit: Visit, template: str, *, status: int = 200, **values: Any) -> Reply:
     """Render a template as the answer to ``visit``."""
-    html = environment().get_template(template).render(
-        visit=visit,
-        who=visit.who,
-        t=Texts(visit.locale),
-        url=visit.url,
-        asset=functools.partial(_asset, visit),
-        form_token=functools.partial(session.form_token, visit),
-        LOCALES=LOCALES,
-        **values,
+    html = (
+        environment()
+        .get_template(template)
+        .render(
+            visit=visit,
+            who=visit.who,
+            t=Texts(visit.locale),
+            url=visit.url,
+            asset=functools.partial(_asset, visit),
+            form_token=functools.partial(session.form_token, visit),
+            LOCALES=LOCALES,
+            **values,
+        )
     )
     return Reply(html, status, {"Content-Type": HTML})
 
@@ -69,7 +73,16 @@ def _asset(visit: Visit, name: str) -> str:
 
 _TONES = {
     "good": {"active", "succeeded", "released", "indexed", "healthy"},
-    "busy": {"pending", "creating", "starting", "stopping", "ceasing", "running", "running a service", "connecting"},
+    "busy": {
+        "pending",
+        "creating",
+        "starting",
+        "stopping",
+        "ceasing",
+        "running",
+        "running a service",
+        "connecting",
+    },
     "bad": {"failed", "refused", "deleted", "unhealthy"},
     "warn": {"suspended", "cancelled"},
 }

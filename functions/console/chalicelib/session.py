@@ -1,10 +1,10 @@
 """Who the visitor is: the session's cookies, and the proof that a form was sent from this site.
 
-The session is the identity context's own pair of tokens, in two HttpOnly cookies: there is no session store and
-nothing to sign. Never checks a password or a token itself: `pitrix.identity` does.
+The session is the identity context's own pair of tokens, in two HttpOnly cookies: there is no session store
+and nothing to sign. Never checks a password or a token itself: `pitrix.identity` does.
 
-Forged requests are kept out three times: SameSite cookies, the browser's own word on where a request comes from
-(``Sec-Fetch-Site``, else ``Origin``), and a token in every form that only a page of this site can know.
+Forged requests are kept out three times: SameSite cookies, the browser's own word on where a request comes
+from (``Sec-Fetch-Site``, else ``Origin``), and a token in every form that only a page of this site can know.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 ACCESS = "pitrix_access"
 REFRESH = "pitrix_refresh"
-FORM_SECRET = "pitrix_form"
+FORM_COOKIE = "pitrix_form"
 LANGUAGE = "pitrix_language"
 THEME = "pitrix_theme"
 #: Name of the hidden field that carries the form's token.
-FORM_TOKEN = "form_token"
+FORM_FIELD = "form_token"
 
-#: As long as Cognito lets a refresh token live by default; the token ends the session earlier if it ends earlier.
+#: As long as Cognito lets a refresh token live by default; the token ends the session earlier if it ends
+#: earlier.
 SESSION_S = 30 * 86_400
 PREFERENCE_S = 365 * 86_400
 
@@ -73,7 +74,7 @@ def forget(visit: Visit) -> None:
 
 
 def recognise(visit: Visit) -> None:
-    """Set ``visit.who`` from the cookies; an expired access token is exchanged by the refresh token unasked."""
+    """Set ``visit.who`` from the cookies; the refresh token buys a new access token when that one expired."""
     access, refresh = cookie(visit, ACCESS), cookie(visit, REFRESH)
     if not access and not refresh:
         return
@@ -96,9 +97,11 @@ def recognise(visit: Visit) -> None:
 
 def form_token(visit: Visit) -> str:
     """The token that every form of this page carries: bound to this browser and to who is signed in."""
-    if not cookie(visit, FORM_SECRET):
-        set_cookie(visit, FORM_SECRET, secrets.token_urlsafe(24))
-    return hmac.new(cookie(visit, FORM_SECRET).encode(), visit.who.user_id.encode(), hashlib.sha256).hexdigest()
+    if not cookie(visit, FORM_COOKIE):
+        set_cookie(visit, FORM_COOKIE, secrets.token_urlsafe(24))
+    return hmac.new(
+        cookie(visit, FORM_COOKIE).encode(), visit.who.user_id.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def refuse_forged(visit: Visit, *, public_url: str) -> None:
@@ -113,8 +116,8 @@ def refuse_forged(visit: Visit, *, public_url: str) -> None:
     origin = visit.headers.get("origin", "")
     if not fetched_from and origin and not _is_ours(origin, visit, public_url):
         raise PermissionDenied("The form was sent from another site.")
-    given = visit.field(FORM_TOKEN)
-    if not cookie(visit, FORM_SECRET) or not hmac.compare_digest(given.encode(), form_token(visit).encode()):
+    given = visit.field(FORM_FIELD)
+    if not cookie(visit, FORM_COOKIE) or not hmac.compare_digest(given.encode(), form_token(visit).encode()):
         raise PermissionDenied("The page is out of date. Go back, reload it, and send the form again.")
 
 

@@ -1,7 +1,7 @@
 """Routes of the console: wraps a page so that Chalice can call it.
 
-Owns what holds for every answer: who the visitor is, in which language, the guard against forged forms, errors
-as designed pages, and the security headers. Never knows what a page shows.
+Owns what holds for every answer: who the visitor is, in which language, the guard against forged forms,
+errors as designed pages, and the security headers. Never knows what a page shows.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class Site:
 
         Args:
             methods: One or more, such as ``"GET POST"``.
-            page: Module of ``pages`` and function in it (``"store.app_page"``), imported at its first request: a
+            page: Module of ``pages`` and function in it (``"store.app_page"``), imported at its first
+            request: a
                 cold start pays for one page and not for all.
             public: Shown to visitors who did not sign in; others are sent to the sign-in first.
         """
@@ -88,13 +89,15 @@ class Site:
 
     def _answer(self, page: str, arguments: Mapping[str, str], *, public: bool) -> Response:
         request = self._app.current_request
+        assert request is not None  # Chalice sets it before it calls a view
         public_url = bootstrap.settings().public_url
         visit: Visit | None = None
         try:
             visit = from_request(request, public_url=public_url)
             visit.correlation = correlation_id(request)
-            visit.locale = i18n.negotiate(session.cookie(visit, session.LANGUAGE),
-                                          visit.headers.get("accept-language", ""))
+            visit.locale = i18n.negotiate(
+                session.cookie(visit, session.LANGUAGE), visit.headers.get("accept-language", "")
+            )
             visit.theme = session.cookie(visit, session.THEME)
             session.recognise(visit)
             if visit.method == "POST":

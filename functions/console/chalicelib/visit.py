@@ -39,12 +39,11 @@ class Visit:
     """One request.
 
     Attributes:
-        base: Prefix of every address of the site: ``""``, or the stage of an API without a domain (``/live``).
-        secure: The visitor came over https, so that cookies may be marked ``Secure``.
-        locale: ``en`` or ``zh-cn``.
-        theme: ``light``, ``dark``, or ``""`` for what the system prefers.
-        who: The visitor, `ANONYMOUS` until ``site`` has read the session.
-        set_cookies: ``Set-Cookie`` values which the answer will carry.
+        base: Prefix of every address of the site: ``""``, or the stage of an API without a domain
+        (``/live``). secure: The visitor came over https, so that cookies may be marked ``Secure``. locale:
+        ``en`` or ``zh-cn``. theme: ``light``, ``dark``, or ``""`` for what the system prefers. who: The
+        visitor, `ANONYMOUS` until ``site`` has read the session. set_cookies: ``Set-Cookie`` values which the
+        answer will carry.
     """
 
     method: str
@@ -140,7 +139,8 @@ def _mounted(public_url: str, path: str, full_path: str, headers: Mapping[str, s
     if public_url:
         address = urlsplit(public_url)
         return address.path.rstrip("/"), address.scheme == "https"
-    # API Gateway says "/live/store" in the context and "/store" in the event; behind a custom domain both are equal.
+    # API Gateway says "/live/store" in the context and "/store" in the event; behind a custom domain both are
+    # equal.
     base = full_path[: -len(path)] if full_path.endswith(path) else ""
     return base.rstrip("/"), headers.get("x-forwarded-proto", "https") == "https"
 

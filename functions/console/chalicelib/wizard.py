@@ -1,8 +1,9 @@
 """A package's form as a browser knows forms: how each question is drawn, and how an answer is read back.
 
-Owns the way from `pitrix.packages.model.Form` to inputs and from posted fields to the nested answers which the API
-takes. Never decides whether an answer is right: `pitrix.packages.service` does, and its words are put beside the
-field they belong to. What cannot be read at all (``"two"`` where a number is asked) is passed on as it was typed.
+Owns the way from `pitrix.packages.model.Form` to inputs and from posted fields to the nested answers which
+the API takes. Never decides whether an answer is right: `pitrix.packages.service` does, and its words are put
+beside the field they belong to. What cannot be read at all (``"two"`` where a number is asked) is passed on
+as it was typed.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Questions that are drawn together; ``part`` is ``cluster`` (what it is made of) or ``env`` (its settings)."""
+    """Questions that are drawn together; ``part`` is ``cluster`` (what it is made of) or ``env`` (its
+    settings)."""
 
     part: str
     title: str
@@ -94,7 +96,11 @@ def pointer(path: Iterable[str]) -> str:
 
 
 def draw(
-    form: Form, t: Texts, *, posted: Posted | None = None, errors: Sequence[FieldError] = (),
+    form: Form,
+    t: Texts,
+    *,
+    posted: Posted | None = None,
+    errors: Sequence[FieldError] = (),
     linkable: Sequence[tuple[str, str]] = (),
 ) -> list[Section]:
     """The form as sections of questions, filled with what was posted, or with the package's defaults.
@@ -107,16 +113,25 @@ def draw(
     for group in form.groups:
         questions = [
             _question(form, asked, t, posted, _message(asked, errors), linkable)
-            for asked in group.fields if _is_asked(asked)
+            for asked in group.fields
+            if _is_asked(asked)
         ]
         if questions:
-            sections.append(Section(part=group.path[0] if group.path else "", title=group.label, description=group.description,
-                                    html_id=_html_id(group.path), questions=questions))
+            sections.append(
+                Section(
+                    part=group.path[0] if group.path else "",
+                    title=group.label,
+                    description=group.description,
+                    html_id=_html_id(group.path),
+                    questions=questions,
+                )
+            )
     return sections
 
 
 def read(form: Form, posted: Posted) -> dict[str, Any]:
-    """The nested answers in a posted form; a field that was left blank is left out, so that its default holds.
+    """The nested answers in a posted form; a field that was left blank is left out, so that its default
+    holds.
 
     So is one that still shows what belongs to the size which the page was drawn with, when another size was
     chosen since: the package says what belongs to that one.
@@ -141,8 +156,13 @@ def in_words(form: Form, posted: Posted, t: Texts) -> list[tuple[str, list[Answe
             value = _value(asked, posted)
             if not _is_asked(asked) or value is _BLANK or value in ("", []):
                 continue
-            text = "••••••" if asked.type is FieldType.PASSWORD else ", ".join(
-                _said(asked, each, t) for each in (value if isinstance(value, list) else [value]))
+            text = (
+                "••••••"
+                if asked.type is FieldType.PASSWORD
+                else ", ".join(
+                    _said(asked, each, t) for each in (value if isinstance(value, list) else [value])
+                )
+            )
             lines.append(Answered(label=asked.label, text=text))
         if lines:
             told.append((group.label, lines))
@@ -151,7 +171,16 @@ def in_words(form: Form, posted: Posted, t: Texts) -> list[tuple[str, list[Answe
 
 def strangers(form: Form, errors: Sequence[FieldError]) -> list[FieldError]:
     """The errors that belong to no field of the page, and so are shown above it."""
-    return [error for error in errors if not any(_names(error, asked) for asked in form.fields() if _is_asked(asked))]
+    return [
+        error
+        for error in errors
+        if not any(_names(error, asked) for asked in form.fields() if _is_asked(asked))
+    ]
+
+
+def label(form: Form, error: FieldError) -> str:
+    """What the page calls the field that an error names; the name itself when it is no field of the form."""
+    return next((asked.label for asked in form.fields() if _names(error, asked)), error.field)
 
 
 # --- drawing -----------------------------------------------------------------------------------------------
@@ -163,17 +192,28 @@ def _is_asked(asked: FormField) -> bool:
 
 
 def _question(
-    form: Form, asked: FormField, t: Texts, posted: Posted | None, error: str, linkable: Sequence[tuple[str, str]]
+    form: Form,
+    asked: FormField,
+    t: Texts,
+    posted: Posted | None,
+    error: str,
+    linkable: Sequence[tuple[str, str]],
 ) -> Question:
     name = pointer(asked.path)
     chosen = list(posted.get(name, ())) if posted is not None else _default(form, asked)
     choices = _choices(asked, t, linkable)
     options = [Option(value=value, text=text, chosen=value in chosen) for value, text in choices]
     return Question(
-        asked=asked, name=name, html_id=_html_id(asked.path), kind=_kind(asked, len(options)), options=options,
-        value=chosen[0] if chosen else "", error=error,
+        asked=asked,
+        name=name,
+        html_id=_html_id(asked.path),
+        kind=_kind(asked, len(options)),
+        options=options,
+        value=chosen[0] if chosen else "",
+        error=error,
         sizes=json.dumps([_text(each) for each in asked.resource_group]) if asked.resource_group else "",
-        is_size=_is_size(form, asked), when=_when(asked),
+        is_size=_is_size(form, asked),
+        when=_when(asked),
     )
 
 
@@ -182,7 +222,7 @@ def _is_size(form: Form, asked: FormField) -> bool:
 
 
 def size_shown(form: Form, posted: Posted | None = None) -> str:
-    """The size that the page is filled for: the one chosen, else the package's default; empty without sizes."""
+    """The size that the page is filled for: the one chosen, else the default; empty without sizes."""
     asked = next((each for each in form.fields() if _is_size(form, each)), None)
     if asked is None:
         return ""
@@ -206,9 +246,12 @@ def _left_to_size(form: Form, asked: FormField, posted: Posted, value: Any) -> b
 def _when(asked: FormField) -> str:
     if not asked.conditions:
         return ""
-    return json.dumps([
-        {"name": pointer(each.path), "values": each.values, "negated": each.negated} for each in asked.conditions
-    ])
+    return json.dumps(
+        [
+            {"name": pointer(each.path), "values": each.values, "negated": each.negated}
+            for each in asked.conditions
+        ]
+    )
 
 
 def _kind(asked: FormField, options: int) -> Kind:
@@ -262,7 +305,9 @@ def _text(value: Any) -> str:
 
 def _html_id(path: Iterable[str]) -> str:
     # Every other character is spelled out, so that two paths cannot share an id.
-    return "f" + re.sub(r"[^A-Za-z0-9]", lambda char: f"-{ord(char[0]):x}-" if char[0] != "/" else "_", pointer(path))
+    return "f" + re.sub(
+        r"[^A-Za-z0-9]", lambda char: f"-{ord(char[0]):x}-" if char[0] != "/" else "_", pointer(path)
+    )
 
 
 def _message(asked: FormField, errors: Sequence[FieldError]) -> str:
@@ -275,7 +320,6 @@ def _names(error: FieldError, asked: FormField) -> bool:
 
 
 # --- reading -----------------------------------------------------------------------------------------------
-
 
 
 def _value(asked: FormField, posted: Posted) -> Any:
@@ -291,7 +335,9 @@ def _value(asked: FormField, posted: Posted) -> Any:
         text = text.strip()
     if text == "":
         # An emptied text is an answer where the package has another one in mind; elsewhere the default holds.
-        emptied = bool(given) and asked.type is FieldType.STRING and asked.choices is None and bool(asked.default)
+        emptied = (
+            bool(given) and asked.type is FieldType.STRING and asked.choices is None and bool(asked.default)
+        )
         return "" if emptied or (given and asked.choices and "" in asked.choices) else _BLANK
     return _typed(asked, text)
 

@@ -8,7 +8,6 @@ token is ever logged.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import functools
 import hashlib
@@ -72,15 +71,15 @@ class Api(Chalice):
             decoded = {name: unquote(value) for name, value in arguments.items()}
             response = self._once(request, lambda: view(**decoded))
         except PitrixError as error:
-            response = problem(error, instance=request.path)
+            response = problem(error, instance=_path(request))
             level = logging.ERROR if error.status >= 500 else logging.INFO
-            facts = {"code": error.code, "detail": error.detail, "path": request.path}
+            facts = {"code": error.code, "detail": error.detail, "path": _path(request)}
             log(level, "request refused", correlation, **facts)
         except Exception:
             _log.exception("unexpected error")
-            log(logging.ERROR, "request failed", correlation, path=request.path)
+            log(logging.ERROR, "request failed", correlation, path=_path(request))
             text = f"Something broke on our side; it is logged under {correlation}."
-            response = problem(PitrixError(text), instance=request.path)
+            response = problem(PitrixError(text), instance=_path(request))
         response.headers.setdefault(CORRELATION_HEADER, correlation)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         return response
@@ -147,14 +146,7 @@ def correlation_id(request: Request) -> str:
 
 def raw_body(app: Chalice) -> bytes:
     """Return the request's body as bytes, whether or not the gateway encoded it."""
-    event = current_request(app).to_original_event()
-    text = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return str(text).encode()
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise InvalidInput("The body is not valid Base64.") from None
+    return _raw(current_request(app))
 
 
 def body(app: Chalice, kind: type[T]) -> T:
@@ -336,6 +328,22 @@ def _translated(error: msgspec.ValidationError) -> InvalidInput:
     return InvalidInput(f"{where or 'The request'}: {what}.", errors=[FieldError(where, what)])
 
 
+def _raw(request: Request) -> bytes:
+    try:
+        raw = request.raw_body
+    except binascii.Error:
+        raise InvalidInput("The body is not valid Base64.") from None
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def _path(request: Request) -> str:
+    """Return the path that was asked for; Chalice's ``request.path`` is the route's pattern."""
+    path = request.path
+    for name, value in (request.uri_params or {}).items():
+        path = path.replace(f"{{{name}}}", value).replace(f"{{{name}+}}", value)
+    return path
+
+
 def _bad_parameter(name: str, message: str) -> InvalidInput:
     return InvalidInput(f"{name} {message}.", errors=[FieldError(name, message)])
 
@@ -348,8 +356,7 @@ def _replayed(
     The claim is written before the view runs, so that two requests at once cannot both run it; a view that
     fails with an error gives the claim back, because nothing was done.
     """
-    original = request.to_original_event()
-    digest = hashlib.sha256(f"{request.path}\n{original.get('body') or ''}".encode()).hexdigest()
+    digest = hashlib.sha256(_path(request).encode() + b"\n" + _raw(request)).hexdigest()
     caller = who.user_id or str(request.context.get("identity", {}).get("sourceIp", ""))
     claim = Item(
         pk=f"IDEMPOTENCY#{caller}",

@@ -76,13 +76,18 @@ def test_a_batch_answers_for_each_event_in_order(world: World) -> None:
         ("evt_1", "accepted"),
         ("evt_2", "accepted"),
         ("evt_1", "duplicate"),
-        ("evt_1", "rejected"),
+        ("evt_1", "duplicate"),
         ("evt_3", "rejected"),
     ]
     assert "another content" in receipts[3].reason
     assert "kind" in receipts[4].reason
+    assert receipts[2].reason == ""
     again = world.service.record(SYSTEM, [changed, start])
-    assert [receipt.outcome for receipt in again] == ["rejected", "duplicate"]
+    assert [(receipt.outcome, bool(receipt.reason)) for receipt in again] == [
+        ("duplicate", True),
+        ("duplicate", False),
+    ]
+    assert [each.at for each in world.service.events(ALICE).events] == [START]
 
 
 def test_what_is_wrong_with_an_event_is_named(world: World) -> None:
@@ -240,6 +245,17 @@ def test_closing_hours_changes_no_figure_and_leaves_roll_ups(world: World) -> No
     assert stream.closed_through == START + timedelta(hours=30)
     assert stream.running is not None
     assert stream.ended_at is None
+
+
+def test_volumes_are_paid_for_while_a_cluster_is_stopped(world: World) -> None:
+    world.at(START + timedelta(minutes=4))
+    stopped = event("evt_2", "start", 60, quantities={"volume_gib": 10, "node": 0})
+    outcomes(world, event("evt_1", "start", 0), stopped, event("evt_3", "stop", 100))
+    assert {line.charge: line.seconds for line in world.service.usage(ALICE).lines} == {
+        "vcpu": 60,
+        "memory": 60,
+        "volume": 100,
+    }
 
 
 def test_roll_ups_are_what_is_read(world: World) -> None:
@@ -429,13 +445,17 @@ class Mortal(MemoryTable):
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_killed_at_any_write_and_run_again_nothing_differs(after: bool) -> None:
+def test_killed_at_any_write_and_run_again_nothing_differs(
+    after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(billing, "_CLOSE_AT_ONCE", timedelta(days=1))
+
     def live(world: World, step: Any) -> None:
         batch = [
             event(f"evt_{n}", "stop" if n % 4 > 1 and n < 116 else "start", n, cluster_id=f"cl_{n % 2}")
             for n in range(120)
         ]
-        world.at(START + timedelta(days=100))
+        world.at(START + timedelta(days=2, hours=3))
         step(lambda: world.service.record(SYSTEM, batch))
         step(lambda: world.service.close_hour(SYSTEM))
         step(lambda: world.service.record(SYSTEM, [event("evt_late", "stop", 4000, cluster_id="cl_1")]))
@@ -443,7 +463,7 @@ def test_killed_at_any_write_and_run_again_nothing_differs(after: bool) -> None:
 
     undisturbed = World()
     live(undisturbed, lambda act: act())
-    expected = undisturbed.service.preview_invoice(ALICE, "2026-12")
+    expected = undisturbed.service.preview_invoice(ALICE, "2026-11")
     assert expected.total_micros > 0
     for dies_at in range(100):
         table = Mortal()
@@ -460,7 +480,7 @@ def test_killed_at_any_write_and_run_again_nothing_differs(after: bool) -> None:
 
         table.left, table.after = dies_at, after
         live(world, step)
-        assert world.service.preview_invoice(ALICE, "2026-12") == expected
+        assert world.service.preview_invoice(ALICE, "2026-11") == expected
         for cluster in ("cl_0", "cl_1"):
             head, wanted = world.ledger.stream(ACME, cluster), undisturbed.ledger.stream(ACME, cluster)
             assert head is not None

@@ -18,8 +18,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def broken(folder: Path) -> Path:
-    (folder / "cluster.json.tmpl").write_text('{"name": {{.cluster.name}},\n "nodes": [}')
-    (folder / "config.json").write_text('{"type": "array"')
+    (folder / "package.json").write_text('{"name": "guestbook",\n "version": "one"}')
+    (folder / "config.json").write_text('{"type": "array",\n "properties": [,]}')
     return folder
 
 
@@ -41,12 +41,12 @@ def test_a_bad_name_is_refused_with_the_rule(pitrix: Line) -> None:
 
 def test_lint_shows_all_problems_at_once_with_file_line_and_cure(pitrix: Line, broken: Path) -> None:
     report = pitrix.json("package", "lint", str(broken), exit_code=1)
-    assert {problem["file"] for problem in report["problems"]} >= {"cluster.json.tmpl", "config.json"}
+    assert {problem["file"] for problem in report["problems"]} >= {"package.json", "config.json"}
     result = pitrix("package", "lint", str(broken))
     assert result.exit_code == 1
     header, *rows = result.stdout.splitlines()
     assert header.split() == ["WHERE", "KEY", "WHY", "HOW", "TO", "MEND", "IT"]
-    assert any(row.startswith("cluster.json.tmpl:") for row in rows)
+    assert any(row.startswith("config.json:2 ") for row in rows)
     assert "error(s)" in result.stderr
 
 

@@ -12,7 +12,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "functions/console"))
 
 from functions.console.app import app
-
 from tests.unit.console import world as worlds
 from tests.unit.console.gateway import Gateway, Visitor
 

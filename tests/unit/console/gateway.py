@@ -34,10 +34,14 @@ class Gateway:
             for path in sorted(app.routes, key=lambda path: path.count("{"))
         ]
 
-    def send(self, method: str, target: str, *, headers: dict[str, str] | None = None, body: str = "") -> Answer:
+    def send(
+        self, method: str, target: str, *, headers: dict[str, str] | None = None, body: str = ""
+    ) -> Answer:
         """One request; ``target`` is path and query without the stage."""
         parts = urlsplit(target)
-        found = next(((path, match) for path, rule in self._routes if (match := rule.match(parts.path))), None)
+        found = next(
+            ((path, match) for path, rule in self._routes if (match := rule.match(parts.path))), None
+        )
         if found is None or method not in self._app.routes[found[0]]:
             return Answer(404, {"content-type": "application/problem+json"}, '{"status": 404}')
         resource, match = found
@@ -84,12 +88,16 @@ class Visitor:
         """Follow a link."""
         return self._send("GET", target, "", headers)
 
-    def post(self, target: str, form: dict[str, Any] | None = None, *, token: bool = True, **headers: str) -> Answer:
+    def post(
+        self, target: str, form: dict[str, Any] | None = None, *, token: bool = True, **headers: str
+    ) -> Answer:
         """Send a form, by default with the token that the page at hand carries."""
         fields = dict(form or {})
         if token:
             fields.setdefault("form_token", self.token())
-        return self._send("POST", target, urlencode(fields, doseq=True), {"Content-Type": FORM_TYPE, **headers})
+        return self._send(
+            "POST", target, urlencode(fields, doseq=True), {"Content-Type": FORM_TYPE, **headers}
+        )
 
     def token(self) -> str:
         """The form token of the last page that had one, of the store if there was none."""
@@ -105,7 +113,10 @@ class Visitor:
         return self.post("/sign-in", {"username": username, "password": password, "next": "/"})
 
     def _send(self, method: str, target: str, body: str, headers: dict[str, str]) -> Answer:
-        sent = {"Accept-Language": self._language, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "Accept-Language": self._language,
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         self.answer = self._gateway.send(method, target, headers=sent, body=body)

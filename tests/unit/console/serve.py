@@ -1,12 +1,11 @@
 """The console on a platform in memory, as a web server: for looking at it, and for tests in a real browser.
 
-``PYTHONPATH=layers/core:. python -m tests.unit.console.serve [PORT]`` prints the address and the logins. Nothing
-moves by itself there but the deployments, whose steps pass at two a second.
+``PYTHONPATH=layers/core:functions/console:. python -m tests.unit.console.serve [PORT]`` prints the address
+and the logins. Nothing moves by itself there but the deployments, whose steps pass at two a second.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 import time
@@ -17,16 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-CONSOLE = Path(__file__).resolve().parents[3] / "functions/console"
-sys.path.insert(0, str(CONSOLE))
-
 from chalicelib import assets
 from functions.console.app import app
 from functions.console.build_assets import build
 from pitrix.identity.model import ANONYMOUS
-
 from tests.unit.console import world as worlds
 from tests.unit.console.gateway import Gateway
+
+CONSOLE = Path(__file__).resolve().parents[3] / "functions/console"
 
 
 def handler(world: worlds.World) -> type[BaseHTTPRequestHandler]:
@@ -108,6 +105,8 @@ def _forget_assets() -> None:
 
 def main() -> None:
     """Serve until Ctrl-C, moving deployments along."""
+    import sys
+
     world = worlds.build()
     with serving(world, int(sys.argv[1]) if len(sys.argv) > 1 else 8000) as address:
         print(f"{address}\nroot, vera, alice, bob: {worlds.PASSWORD}", flush=True)

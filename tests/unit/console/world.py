@@ -1,5 +1,5 @@
-"""A whole platform in memory behind the console: the real services on `MemoryTable`, with only the clouds, the
-user pool and the state machines played by fakes. Used by the tests of this folder and by ``serve.py``.
+"""A whole platform in memory behind the console: the real services on `MemoryTable`, with only the clouds,
+the user pool and the state machines played by fakes. Used by the tests of this folder and by ``serve.py``.
 """
 
 from __future__ import annotations
@@ -130,8 +130,13 @@ class Pool:
         expires_at = issued_at + timedelta(seconds=ACCESS_S)
         if expires_at <= self._clock.now():
             raise TokenExpired("no")
-        return Claims(subject=f"sub-{username}", username=username, session_id=session, issued_at=issued_at,
-                      expires_at=expires_at)
+        return Claims(
+            subject=f"sub-{username}",
+            username=username,
+            session_id=session,
+            issued_at=issued_at,
+            expires_at=expires_at,
+        )
 
 
 class Machines:
@@ -225,19 +230,42 @@ class World:
     def _bring_up(self, cluster: Cluster) -> None:
         """Nodes with addresses, an endpoint, and the usage events that a deployment sends."""
         for number, node in enumerate(self.store.nodes(cluster.cluster_id), start=2):
-            self.store.change_node(cluster.cluster_id, node.node_id, lambda each, n=number: _activate(each, n))
+            self.store.change_node(
+                cluster.cluster_id, node.node_id, lambda each, n=number: _activate(each, n)
+            )
             if node.frontgate:
                 continue
-            self.billing.record(SYSTEM, [UsageEvent(
-                event_id=f"evt-{node.node_id}", account=cluster.account, cluster_id=cluster.cluster_id,
-                node_id=node.node_id, app_id=cluster.app_id, kind="start", at=self.clock.now(),
-                quantities={"vcpu": node.cpu, "memory_mib": node.memory_mib, "volume_gib": node.volume_gib},
-            )])
+            self.billing.record(
+                SYSTEM,
+                [
+                    UsageEvent(
+                        event_id=f"evt-{node.node_id}",
+                        account=cluster.account,
+                        cluster_id=cluster.cluster_id,
+                        node_id=node.node_id,
+                        app_id=cluster.app_id,
+                        kind="start",
+                        at=self.clock.now(),
+                        quantities={
+                            "vcpu": node.cpu,
+                            "memory_mib": node.memory_mib,
+                            "volume_gib": node.volume_gib,
+                        },
+                    )
+                ],
+            )
             if not cluster.endpoints:
-                cluster.endpoints = [Endpoint(
-                    name="web", node_id=node.node_id, role=node.role, protocol="http", host="127.0.12.2", port=8080,
-                    url="http://127.0.12.2:8080/",
-                )]
+                cluster.endpoints = [
+                    Endpoint(
+                        name="web",
+                        node_id=node.node_id,
+                        role=node.role,
+                        protocol="http",
+                        host="127.0.12.2",
+                        port=8080,
+                        url="http://127.0.12.2:8080/",
+                    )
+                ]
 
 
 def _activate(node: Any, number: int) -> None:
@@ -250,31 +278,62 @@ def build(*, demo: bool = True) -> World:
     pool = Pool(clock)
     archives, uploads, store = Archives(), Uploads(), DynamoClusters(MemoryTable())
     catalog = CatalogService(
-        apps=TableAppStore(MemoryTable()), archives=archives, reader=packages, events=NullBus(), clock=clock,
+        apps=TableAppStore(MemoryTable()),
+        archives=archives,
+        reader=packages,
+        events=NullBus(),
+        clock=clock,
     )
     runtime_store = TableRuntimeStore(MemoryTable())
     runtimes = RuntimesService(
-        runtimes=runtime_store, vault=_no_vault(), clouds=_no_clouds(), in_use=store.runtime_in_use, defaults={},
+        runtimes=runtime_store,
+        vault=_no_vault(),
+        clouds=_no_clouds(),
+        in_use=store.runtime_in_use,
+        defaults={},
         clock=clock,
     )
     prices = MemoryTable()
     billing = BillingService(
-        ledger=DynamoLedger(prices), prices=DynamoPriceBook(prices), clock=clock,
-        specs=lambda: DeploymentSpecs(catalog, runtimes), aggregation=_no_clouds(),
+        ledger=DynamoLedger(prices),
+        prices=DynamoPriceBook(prices),
+        clock=clock,
+        specs=lambda: DeploymentSpecs(catalog, runtimes),
+        aggregation=_no_clouds(),
     )
     world = World(
-        clock=clock, pool=pool, catalog=catalog, runtimes=runtimes, billing=billing, archives=archives,
-        uploads=uploads, store=store, runtime_store=runtime_store,
+        clock=clock,
+        pool=pool,
+        catalog=catalog,
+        runtimes=runtimes,
+        billing=billing,
+        archives=archives,
+        uploads=uploads,
+        store=store,
+        runtime_store=runtime_store,
         identity=IdentityService(
-            users=TableUserStore(MemoryTable()), passwords=pool, verifier=pool, clock=clock,  # type: ignore[arg-type]
+            users=TableUserStore(MemoryTable()),
+            passwords=pool,
+            verifier=pool,
+            clock=clock,  # type: ignore[arg-type]
         ),
         repos=ReposService(
-            repos=TableRepoStore(MemoryTable()), bucket=uploads, catalog=catalog,  # type: ignore[arg-type]
-            packages=packages, events=NullBus(), clock=clock,
+            repos=TableRepoStore(MemoryTable()),
+            bucket=uploads,
+            catalog=catalog,  # type: ignore[arg-type]
+            packages=packages,
+            events=NullBus(),
+            clock=clock,
         ),
         clusters=ClusterService(
-            store=store, catalog=catalog, runtime=runtimes.get, quote=billing.quote, machines=Machines(),
-            events=NullBus(), clock=clock, agent_deadline_s=60,
+            store=store,
+            catalog=catalog,
+            runtime=runtimes.get,
+            quote=billing.quote,
+            machines=Machines(),
+            events=NullBus(),
+            clock=clock,
+            agent_deadline_s=60,
         ),
     )
     _seed(world, demo=demo)
@@ -283,17 +342,30 @@ def build(*, demo: bool = True) -> World:
 
 def _seed(world: World, *, demo: bool) -> None:
     for username, role, path in (
-        ("root", "operator", ":"), ("vera", "vendor", ":vera:"), ("alice", "user", ":acme:"), ("bob", "user", ":bob:"),
+        ("root", "operator", ":"),
+        ("vera", "vendor", ":vera:"),
+        ("alice", "user", ":acme:"),
+        ("bob", "user", ":bob:"),
     ):
         world.identity.ensure_user(username, role, PASSWORD, path)
     world.catalog.ensure_categories(SYSTEM)
     world.repos.ensure_platform_repo(SYSTEM)
     world.billing.ensure_default_plan()
     now = world.clock.now()
-    world.runtime_store.create(Runtime(
-        runtime_id="rt_local", name="This laptop", provider="local", zone="local", visibility="public", owner_path=":",
-        owner_id="system", status=RuntimeStatus.ACTIVE, created_at=now, updated_at=now,
-    ))
+    world.runtime_store.create(
+        Runtime(
+            runtime_id="rt_local",
+            name="This laptop",
+            provider="local",
+            zone="local",
+            visibility="public",
+            owner_path=":",
+            owner_id="system",
+            status=RuntimeStatus.ACTIVE,
+            created_at=now,
+            updated_at=now,
+        )
+    )
     if demo:
         for folder in sorted(DEMO.iterdir()):
             if (folder / "package.json").exists():

@@ -29,6 +29,12 @@ def test_nothing_is_installed_twice(
     requirements: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[str, ...]] = []
+
+    def create(venv: Path) -> None:
+        (venv / "bin").mkdir(parents=True)
+        (venv / "bin" / "python").touch()
+
+    monkeypatch.setattr(venvs, "_create", create)
     monkeypatch.setattr(venvs, "install", lambda _python, *arguments, what: calls.append(arguments))
     venv, base = tmp_path / "venv", requirements.parent / "deep" / "base.txt"
     assert venvs.ensure(venv, requirements, base)

@@ -103,7 +103,7 @@ TEMPLATE = """{
 
 
 def files(**changes: Any) -> dict[str, bytes]:
-    """The files of the small package; ``package``, ``config``, ``template`` replace one (``None`` drops it)."""
+    """The files of the small package; ``package``, ``config``, ``template`` replace one; None drops it."""
     wanted = {"package": METADATA, "config": CONFIG, "template": TEMPLATE, **changes}
     names = {"package": "package.json", "config": "config.json", "template": "cluster.json.tmpl"}
     result = {}

@@ -186,6 +186,16 @@ def test_a_chain_of_long_name_headers_is_refused_not_followed_forever() -> None:
     assert bounded(gzip.compress(raw))
 
 
+def test_headers_that_take_quadratic_time_are_refused() -> None:
+    header = tarfile.TarInfo("pax")
+    header.type = tarfile.XHDTYPE
+    header.size = 8 * 1024 * 1024
+    assert any("far too long" in each for each in bounded(gzip.compress(header.tobuf() + b"1 " * 4194304)))
+    header.size = 4096
+    raw = (header.tobuf() + b"1 " * 2048 + tarfile.TarInfo("f").tobuf()) * 300
+    assert any("far too long" in each for each in bounded(gzip.compress(raw)))
+
+
 def test_the_folder_around_the_files_is_taken_off_and_litter_is_left_out() -> None:
     data = samples.tgz(
         [("./shop/package.json", b"{}"), ("./shop/._package.json", b"x"), ("./shop/payload/.DS_Store", b"x")]

@@ -54,6 +54,10 @@ def test_the_sample_is_clean() -> None:
         ({"package": {"name": "shop", "version": 1}}, "package.json", "not of type string"),
         ({"config": "[" * 100_000}, "config.json", "nested deeper"),
         ({"config": '{"a":' * 40 + "1" + "}" * 40}, "config.json", "nested deeper"),
+        ({"config": "[" + "1," * 30_000 + "1]"}, "config.json", "more than 20000 values"),
+        ({"config": '"' + '\\"' * 300_000}, "config.json", "not valid JSON"),
+        ({"template": "{{.a}}" * 6000}, "cluster.json.tmpl", "more than 5000 expressions"),
+        ({"template": "{{" * 500_000}, "cluster.json.tmpl", "more than 5000 expressions"),
         ({"config": '{"properties": [NaN]}'}, "config.json", "NaN"),
         ({"config": '{"properties": [' + "9" * 5000 + "]}"}, "config.json", "not valid JSON"),
         ({"config": '{"properties": [], "a": "\\ud800"}'}, "config.json", "surrogate"),
@@ -62,6 +66,8 @@ def test_the_sample_is_clean() -> None:
         ({"config": config_with(type="float")}, "config.json", "float"),
         ({"config": config_with(range="1-3")}, "config.json", "not of type array"),
         ({"config": config_with(pattern="(")}, "config.json", "not a regular expression"),
+        ({"config": config_with(pattern="(?:a?){1000000000}")}, "config.json", "its repeats multiply"),
+        ({"config": config_with(pattern="((a?){500}){500}")}, "config.json", "its repeats multiply"),
         ({"config": config_with(type="integer", default="many")}, "config.json", "must be a whole number"),
         ({"config": config_with(type="integer", min=5, max=1)}, "config.json", "larger than max"),
         ({"config": config_with(required="maybe")}, "config.json", "maybe"),
@@ -225,14 +231,12 @@ def test_every_scaffold_is_clean_and_deployable() -> None:
     assert "ctl.py" in package.payload
 
 
+KEYS = ["key", "type", "properties", "default", "range", "min", "max", "nodes", "role", "name", "cluster", "env", "count", "cpu", "memory", "endpoints", "port", "services", "cmd", "volume", "size", "links", "monitor", "health_check"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-        st.sampled_from(["key", "type", "properties", "default", "range", "min", "max", "nodes", "role", "name",
-                         "cluster", "env", "count", "endpoints", "port", "services", "cmd", "volume", "size"]),
-        inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
     max_leaves=25,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=200, deadline=None)

@@ -66,8 +66,10 @@ def test_a_cluster_without_nodes_is_refused() -> None:
         {"key": "n", "type": "integer", "default": 1, "min": 0}]}]}  # fmt: skip
     opened = package(config=config, template='{"nodes": [{"count": {{cluster.n}}, "cpu": 1, "memory": 1}]}')
     assert service.render(opened, {"cluster": {"n": 1}}).roles[0].role == ""
-    with pytest.raises(PackageInvalid, match="no nodes"):
+    with pytest.raises(PackageInvalid, match="0 nodes"):
         service.render(opened, {"cluster": {"n": 0}})
+    with pytest.raises(PackageInvalid, match="1001 nodes"):
+        service.render(opened, {"cluster": {"n": 1001}})
 
 
 def test_an_answer_that_makes_no_sense_in_the_template_is_refused_with_its_place() -> None:
@@ -188,7 +190,7 @@ CUSTOM: dict[str, Any] = {
                 "type": "array",
                 "properties": [
                     {"key": "web", "type": "array", "properties": [
-                        {"key": "keep", "label": "Keep", "type": "integer", "default": 5, "max": 9, "required": "yes"},
+                        {"key": "keep", "label": "Keep", "type": "integer", "default": 5, "max": 9},
                         {"key": "node.ip", "type": "string", "pattern": "^[0-9.]+$", "required": "yes"},
                     ]},
                 ],

@@ -1,4 +1,4 @@
-"""Packages as their vendors published them: each gives a form, complete answers and a plan's worth of spec."""
+"""Packages as their vendors published them: each gives a form, complete answers and a cluster."""
 
 from __future__ import annotations
 

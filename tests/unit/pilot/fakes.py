@@ -12,7 +12,7 @@ from pitrix.clock import FixedClock
 from pitrix.pilot.dynamo import DynamoPilotStore
 from pitrix.pilot.ports import ConnectionGone
 from pitrix.pilot.service import Enrollment, PilotService
-from pitrix.table import MemoryTable
+from pitrix.table import MemoryTable, Table
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 KEY = "k" * 43
@@ -75,9 +75,9 @@ class FakeBundle:
 class World:
     """A Pilot to try things on, with an agent's end of the protocol in a few words."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Table | None = None) -> None:
         self.clock = FixedClock(START)
-        self.table = MemoryTable()
+        self.table = table or MemoryTable()
         self.store = DynamoPilotStore(self.table)
         self.connections = FakeConnections()
         self.callbacks = FakeCallbacks()

@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from pitrix.pilot.service import TOKEN_LIFETIME_S
+from pitrix.table import MemoryTable
 from tests.unit.pilot.fakes import KEY, World
 
 
@@ -117,6 +118,7 @@ def test_secrets_are_neither_stored_nor_logged_nor_shown(
     enrollment = world.enroll()
     world.hello("c1", enrollment.agent_id, token=enrollment.token)
     world.hello("c2", enrollment.agent_id, token=enrollment.token, key="wrong" * 9)
+    assert isinstance(world.table, MemoryTable)
     stored = json.dumps([item.data for item in world.table._items.values()])
     for secret in (enrollment.token, KEY, "wrong" * 9):
         assert secret not in stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pitrix.errors import (
     Conflict,
     InvalidInput,
     NotFound,
+    PackageInvalid,
     PermissionDenied,
     PreconditionFailed,
     ServiceUnavailable,
@@ -18,8 +20,10 @@ from pitrix.errors import (
     Unauthenticated,
 )
 from pitrix.identity.model import ANONYMOUS, SYSTEM
+from pitrix.packages.model import Problem
 from pitrix.repos import service
 from pitrix.repos.model import PLATFORM_REPO_ID, RepoPatch, is_package_filename, parse_key, tenant_of
+from pitrix.table import pack
 from tests.unit.catalog.kit import (
     DEVELOPER,
     OPERATOR,
@@ -142,6 +146,20 @@ def test_a_broken_package_leaves_an_event_that_says_what_is_wrong_and_nothing_el
     assert "config.json" in event.message
     assert snapshot(world) == before
     assert world.events.types[-1] == "PackageRefused"
+
+
+def test_a_hostile_package_leaves_an_event_that_still_fits_into_the_table(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = Problem(file="f" * 9999, key="k" * 9999, message="火" * 9999, hint="h" * 9999)
+
+    def refuse(data: bytes) -> None:
+        raise PackageInvalid("x" * 99_999, [endless] * 5000)
+
+    monkeypatch.setattr("pitrix.packages.service.open_package", refuse)
+    event = world.upload(VENDOR, package())
+    assert len(event.problems) == service.PROBLEMS_KEPT
+    assert len(json.dumps(pack(event), ensure_ascii=False).encode()) < 400_000
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", package()[:200], b"\x1f\x8b" + b"\0" * 50])

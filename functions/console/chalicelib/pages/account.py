@@ -26,8 +26,14 @@ def sign_in(visit: Visit) -> Reply:
         # The authorizer may still refuse what Cognito accepts, such as a disabled account.
         bootstrap.identity().authenticate(tokens.access_token)
     except (Unauthenticated, RateLimited) as error:
-        return render.page(visit, "sign_in.html", status=error.status, next=target, username=username,
-                           refused="sign_in.too_many" if isinstance(error, RateLimited) else "sign_in.refused")
+        return render.page(
+            visit,
+            "sign_in.html",
+            status=error.status,
+            next=target,
+            username=username,
+            refused="sign_in.too_many" if isinstance(error, RateLimited) else "sign_in.refused",
+        )
     session.keep(visit, tokens)
     return visit.redirect(target)
 

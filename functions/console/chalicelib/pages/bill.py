@@ -32,8 +32,15 @@ def bill(visit: Visit) -> Reply:
     months = _months(now)
     period = visit.query.get("period") or months[0]
     invoice = bootstrap.billing().preview_invoice(visit.who, period)
-    return render.page(visit, "bill.html", invoice=invoice, months=months, period=period,
-                       shares=_shares(visit, invoice.lines), open_period=period == months[0])
+    return render.page(
+        visit,
+        "bill.html",
+        invoice=invoice,
+        months=months,
+        period=period,
+        shares=_shares(visit, invoice.lines),
+        open_period=period == months[0],
+    )
 
 
 def _months(now: datetime) -> list[str]:
@@ -48,8 +55,12 @@ def _shares(visit: Visit, lines: Sequence[InvoiceLine]) -> list[Share]:
     for line in lines:
         grouped.setdefault(line.cluster_id, []).append(line)
     return [
-        Share(cluster_id=cluster_id, name=_name(visit, cluster_id), lines=own,
-              total_micros=sum(line.amount_micros for line in own))
+        Share(
+            cluster_id=cluster_id,
+            name=_name(visit, cluster_id),
+            lines=own,
+            total_micros=sum(line.amount_micros for line in own),
+        )
         for cluster_id, own in grouped.items()
     ]
 

@@ -1,4 +1,5 @@
-"""The visitor's clusters and the jobs that change them: lists, live pages, and the actions a cluster allows."""
+"""The visitor's clusters and the jobs that change them: lists, live pages, and the actions a cluster
+allows."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from chalicelib import render, wizard
 from chalicelib.i18n import Texts
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
-from pitrix.clusters.model import TRANSITIONS, Cluster, Job, JobKind, JobView, Node, Step, StepStatus
+from pitrix.clusters.model import TRANSITIONS, Cluster, JobKind, JobView, Node, Step, StepStatus
 from pitrix.clusters.service import ActionParams
 from pitrix.errors import FieldError, InvalidInput, NotFound
 from pitrix.packages import service as packages
@@ -41,7 +42,9 @@ class Part:
 
 def cluster_list(visit: Visit) -> Reply:
     """All clusters at or below the visitor's owner path."""
-    clusters, cursor = bootstrap.clusters().list_clusters(visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    clusters, cursor = bootstrap.clusters().list_clusters(
+        visit.who, limit=_A_PAGE, cursor=visit.query.get("cursor")
+    )
     return render.page(visit, "clusters.html", clusters=clusters, cursor=cursor)
 
 
@@ -59,7 +62,9 @@ def confirm(visit: Visit, cluster_id: str, action: str) -> Reply:
     """Ask once more, with the consequences in words and the parameters that a custom service takes."""
     cluster = bootstrap.clusters().get(visit.who, cluster_id)
     if action not in _allowed(cluster):
-        raise NotFound(f"{cluster.name} cannot {action} as long as it is {cluster.transition or cluster.status}.")
+        raise NotFound(
+            f"{cluster.name} cannot {action} as long as it is {cluster.transition or cluster.status}."
+        )
     role, service = visit.query.get("role", ""), visit.query.get("service", "")
     return _ask(visit, cluster, action, role, service)
 
@@ -69,10 +74,11 @@ def act(visit: Visit, cluster_id: str, action: str) -> Reply:
     cluster = bootstrap.clusters().get(visit.who, cluster_id)
     role, service = visit.field("role"), visit.field("service")
     params = ActionParams()
-    if action == JobKind.RUN_SERVICE:
-        takes = _params_form(visit, cluster, role, service)
-        params = ActionParams(role=role, service=service, params=wizard.read(takes, visit.form))
     try:
+        if action == JobKind.RUN_SERVICE:
+            takes = _params_form(visit, cluster, role, service)
+            given = packages.complete_service_params(takes.groups[0], wizard.read(takes, visit.form))
+            params = ActionParams(role=role, service=service, params=given)
         bootstrap.clusters().act(visit.who, cluster_id, action, params)
     except InvalidInput as error:
         return _ask(visit, cluster, action, role, service, error=error)
@@ -87,11 +93,26 @@ def _ask(
     if action == JobKind.RUN_SERVICE:
         takes = _params_form(visit, cluster, role, service)
         # The service names a parameter "params/keep"; the form knows it as "keep".
-        errors = [FieldError(each.field.removeprefix("params/"), each.message) for each in error.errors] if error else []
-        for section in wizard.draw(takes, Texts(visit.locale), posted=visit.form if error else None, errors=errors):
+        errors = (
+            [FieldError(each.field.removeprefix("params/"), each.message) for each in error.errors]
+            if error
+            else []
+        )
+        for section in wizard.draw(
+            takes, Texts(visit.locale), posted=visit.form if error else None, errors=errors
+        ):
             questions += section.questions
-    return render.page(visit, "action.html", status=error.status if error else 200, cluster=cluster, action=action,
-                       role=role, service=service, questions=questions, refused=error.detail if error else "")
+    return render.page(
+        visit,
+        "action.html",
+        status=error.status if error else 200,
+        cluster=cluster,
+        action=action,
+        role=role,
+        service=service,
+        questions=questions,
+        refused=error.detail if error else "",
+    )
 
 
 def job_list(visit: Visit) -> Reply:
@@ -133,8 +154,13 @@ def _job(visit: Visit, job_id: str) -> dict[str, Any]:
     clusters = bootstrap.clusters()
     view = clusters.job(visit.who, job_id)
     cluster = clusters.get(visit.who, view.job.cluster_id)
-    return {"view": view, "cluster": cluster, "parts": _parts(view), "busy": not view.job.status.ended,
-            "names": _names(clusters.nodes(visit.who, view.job.cluster_id))}
+    return {
+        "view": view,
+        "cluster": cluster,
+        "parts": _parts(view),
+        "busy": not view.job.status.ended,
+        "names": _names(clusters.nodes(visit.who, view.job.cluster_id)),
+    }
 
 
 def _names(nodes: Sequence[Node]) -> dict[str, str]:
@@ -175,15 +201,23 @@ def _allowed(cluster: Cluster) -> list[str]:
     """The actions that may begin in the cluster's present state."""
     if cluster.transition:
         return []
-    return [kind.value for kind, (_, sources) in TRANSITIONS.items()
-            if kind.value in _ACTIONS and cluster.status in sources]
+    return [
+        kind.value
+        for kind, (_, sources) in TRANSITIONS.items()
+        if kind.value in _ACTIONS and cluster.status in sources
+    ]
 
 
 def _custom_services(cluster: Cluster) -> list[tuple[str, str]]:
     """Role and name of each service that a user may call."""
     if JobKind.RUN_SERVICE not in _allowed(cluster):
         return []
-    return [(role.role, name) for role in cluster.roles for name, service in role.services.items() if service.custom]
+    return [
+        (role.role, name)
+        for role in cluster.roles
+        for name, service in role.services.items()
+        if service.custom
+    ]
 
 
 def _params_form(visit: Visit, cluster: Cluster, role: str, service: str) -> Form:

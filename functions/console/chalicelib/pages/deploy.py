@@ -1,14 +1,13 @@
 """The deployment wizard: answer the package's questions, look at the plan and its price, deploy.
 
-Every step is one form posted to one address; a hidden copy of the answers travels along, so nothing is kept on the
-server and the browser's back button works.
+Every step is one form posted to one address; a hidden copy of the answers travels along, so nothing is kept
+on the server and the browser's back button works.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chalicelib import render, wizard
 from chalicelib.i18n import Texts
@@ -52,15 +51,23 @@ def proceed(visit: Visit, app_id: str) -> Reply:
     except (InvalidInput, Unprocessable, Conflict) as error:
         return _draw(visit, asked, filled=True, error=error)
     runtime = bootstrap.runtimes().get(visit.who, request.runtime_id)
-    return render.page(visit, "preview.html", app=asked.app, version=asked.version, plan=view.plan,
-                       runtime_name=runtime.name, answered=wizard.in_words(asked.form, visit.form, Texts(visit.locale)))
+    return render.page(
+        visit,
+        "preview.html",
+        app=asked.app,
+        version=asked.version,
+        plan=view.plan,
+        runtime_name=runtime.name,
+        answered=wizard.in_words(asked.form, visit.form, Texts(visit.locale)),
+    )
 
 
 def quote(visit: Visit, app_id: str) -> Reply:
-    """The price of the answers so far, as a fragment; wrong answers are named instead, without an error status."""
+    """The price of the answers so far, as a fragment. Wrong answers are named instead; that is no error."""
     asked = _asked(visit, app_id, visit.field("version_id"))
-    request = QuoteRequest(app_id=app_id, version_id=asked.version.version_id,
-                           answers=wizard.read(asked.form, visit.form))
+    request = QuoteRequest(
+        app_id=app_id, version_id=asked.version.version_id, answers=wizard.read(asked.form, visit.form)
+    )
     try:
         found = bootstrap.billing().quote_request(visit.who, request)
     except (InvalidInput, Unprocessable) as error:
@@ -95,14 +102,24 @@ def _draw(visit: Visit, asked: Asked, *, filled: bool = False, error: PitrixErro
     posted = visit.form if filled else None
     only = runtimes[0].runtime_id if runtimes else ""
     return render.page(
-        visit, "deploy.html", status=error.status if error else 200,
-        app=asked.app, version=asked.version, runtimes=runtimes,
+        visit,
+        "deploy.html",
+        status=error.status if error else 200,
+        app=asked.app,
+        version=asked.version,
+        runtimes=runtimes,
         runtime_id=visit.field("runtime_id", only) if filled else only,
         own_name=None if _names_itself(asked.form) else (visit.field("name") if filled else ""),
         size=wizard.size_shown(asked.form, posted),
-        sections=wizard.draw(asked.form, Texts(visit.locale), posted=posted, errors=errors,
-                             linkable=_linkable(visit, asked.form)),
-        general=wizard.strangers(asked.form, errors), refused=error.detail if error else "",
+        sections=wizard.draw(
+            asked.form,
+            Texts(visit.locale),
+            posted=posted,
+            errors=errors,
+            linkable=_linkable(visit, asked.form),
+        ),
+        general=wizard.strangers(asked.form, errors),
+        refused=error.detail if error else "",
     )
 
 
@@ -121,10 +138,4 @@ def _linkable(visit: Visit, form: Form) -> list[tuple[str, str]]:
 
 def _in_brief(form: Form, error: PitrixError) -> list[str]:
     """What is wrong, in one line each, with the labels of the form."""
-    labels: dict[str, Any] = {}
-    for asked in form.fields():
-        labels[asked.key] = labels[wizard.pointer(asked.path)] = asked.label
-    return [
-        f"{labels.get(each.field.removeprefix('/answers').removeprefix('answers.'), each.field)}: {each.message}"
-        for each in error.errors
-    ] or [error.detail]
+    return [f"{wizard.label(form, each)}: {each.message}" for each in error.errors] or [error.detail]

@@ -17,14 +17,31 @@ _VERSIONS = 20
 def store(visit: Visit) -> Reply:
     """Search box, categories, and the apps that match."""
     catalog = bootstrap.catalog()
-    asked = {"search": visit.query.get("search", "").strip(), "category": visit.query.get("category", ""),
-             "sort": visit.query.get("sort", "")}
+    asked = {
+        "search": visit.query.get("search", "").strip(),
+        "category": visit.query.get("category", ""),
+        "sort": visit.query.get("sort", ""),
+    }
     sort: AppSort = asked["sort"] if asked["sort"] in get_args(AppSort) else "newest"  # type: ignore[assignment]
-    found = catalog.list_apps(visit.who, search=asked["search"], category=asked["category"], sort=sort,
-                              limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    found = catalog.list_apps(
+        visit.who,
+        search=asked["search"],
+        category=asked["category"],
+        sort=sort,
+        limit=_A_PAGE,
+        cursor=visit.query.get("cursor"),
+    )
     shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
-    return render.page(visit, "store.html", apps=found.apps, cursor=found.next_cursor, shelves=shelves,
-                       asked=asked, sorts=get_args(AppSort), sort=sort)
+    return render.page(
+        visit,
+        "store.html",
+        apps=found.apps,
+        cursor=found.next_cursor,
+        shelves=shelves,
+        asked=asked,
+        sorts=get_args(AppSort),
+        sort=sort,
+    )
 
 
 def app_page(visit: Visit, app_id: str) -> Reply:
@@ -33,8 +50,9 @@ def app_page(visit: Visit, app_id: str) -> Reply:
     app = catalog.get_app(visit.who, app_id)
     versions = catalog.list_versions(visit.who, app_id, limit=_VERSIONS).versions
     shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
-    return render.page(visit, "app.html", app=app, versions=versions, shelves=shelves,
-                       readme=_readme(visit, app))
+    return render.page(
+        visit, "app.html", app=app, versions=versions, shelves=shelves, readme=_readme(visit, app)
+    )
 
 
 def _readme(visit: Visit, app: App) -> str:

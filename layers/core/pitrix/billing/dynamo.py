@@ -199,18 +199,21 @@ class DynamoLedger:
 
     def close(self, stream: Stream, hours: Mapping[datetime, Usage], replaced: Stream) -> None:
         start, end = replaced.closed_through, stream.closed_through
-        days: dict[tuple[str, str], Item] = {}
+        fresh: dict[datetime, dict[datetime, Usage]] = {}
+        for hour, usage in hours.items():
+            fresh.setdefault(hour.replace(hour=0), {})[hour] = usage
+        writes: list[Write] = [_head_put(stream, replaced)]
         day = start.replace(hour=0)
         while day < end:
             pk, sk = f"HOURS#{stream.account}#{day:%Y-%m}", f"{day:%Y-%m-%d}#{stream.cluster_id}"
             known = self._table.get(pk, sk)
             kept = {} if known is None else {h: used for h, used in _hours(known).items() if h < start}
-            fresh = {h: used for h, used in hours.items() if day <= h < day + timedelta(days=1)}
             # A day that had usage which a late event took away is written empty: its hours count again.
-            if fresh or known is not None:
-                days[pk, sk] = Item(pk=pk, sk=sk, data=_packed_hours(stream.cluster_id, kept | fresh))
+            if known is not None or day in fresh:
+                data = _packed_hours(stream.cluster_id, kept | fresh.get(day, {}))
+                writes.append(Put(item=Item(pk=pk, sk=sk, data=data)))
             day += timedelta(days=1)
-        self._table.transact([_head_put(stream, replaced), *(Put(item=item) for item in days.values())])
+        self._table.transact(writes)
 
     # --- runs --------------------------------------------------------------------------------------------
 
@@ -272,10 +275,8 @@ def _place(item: Item) -> str:
 
 
 def _known(event: UsageEvent, stored: UsageEvent) -> Receipt:
-    if event == stored:
-        return Receipt(event_id=event.event_id, outcome="duplicate")
-    reason = "event_id: was used before for an event with another content"
-    return Receipt(event_id=event.event_id, outcome="rejected", reason=reason)
+    reason = "" if event == stored else "event_id: was stored before with another content, which counts"
+    return Receipt(event_id=event.event_id, outcome="duplicate", reason=reason)
 
 
 def _folded(head: Stream | None, events: Iterable[UsageEvent]) -> Stream:

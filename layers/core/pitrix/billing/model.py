@@ -62,7 +62,10 @@ class UsageEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """The answer for one event: ``rejected`` is final and says why; the other two mean "it is stored"."""
+    """The answer for one event: ``rejected`` is final and says why; the other two mean that its id is stored.
+
+    A ``duplicate`` has a reason only where its content differs from what is stored, and counts.
+    """
 
     event_id: str
     outcome: Outcome

@@ -65,8 +65,8 @@ class Ledger(Protocol):
         """Store valid events of any accounts, each together with its fold into its stream's head.
 
         Returns:
-            A receipt for each, in the order given. An id that is known with the same content is a
-            ``duplicate``, with another content ``rejected``.
+            A receipt for each, in the order given. An id that is known is a ``duplicate``; its first content
+            counts for ever, and the receipt says so where the contents differ.
 
         Raises:
             ServiceUnavailable: Others write to the same stream too fast; what was stored stays, sending

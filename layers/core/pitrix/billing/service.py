@@ -208,6 +208,8 @@ class BillingService:
                 _log.error("usage message %s is not a JSON object", message_id)
                 failed.append(message_id)
         for message_id, receipt in self._recorded(readable):
+            if receipt is not None and receipt.outcome == "duplicate" and receipt.reason:
+                _log.warning("usage event %s: %s", receipt.event_id, receipt.reason)
             if receipt is None or receipt.outcome == "rejected":
                 failed.append(message_id)
                 reason = "the store failed" if receipt is None else receipt.reason

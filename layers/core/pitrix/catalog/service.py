@@ -586,7 +586,9 @@ class CatalogService:
         return replace(
             edits.applied(app, kept),
             type=package.type,
-            maintainers=[dict(person) for person in package.maintainers],
+            maintainers=[
+                {key: text[:200] for key, text in person.items()} for person in package.maintainers[:20]
+            ],
             # The digest in the address lets browsers keep an icon until it changes.
             icon=f"/v1/apps/{app.app_id}/icon?v={digest[7:15]}" if has_icon else None,
             icon_digest=digest if has_icon else None,

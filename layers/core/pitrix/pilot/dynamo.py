@@ -160,7 +160,7 @@ class DynamoPilotStore:
 
     def due(self, now: datetime) -> Iterator[Agent | Command]:
         for shard in range(DUE_SHARDS):
-            found = self._table.query_all(f"DUE#{shard}", index="g2", between=("", f"{rfc3339(now)}~"))
+            found = self._table.query_all(f"DUE#{shard}", index="g2", between=("0", f"{rfc3339(now)}~"))
             for item in found:
                 if item.sk == "AGENT":
                     yield unpack(item.data, Agent)

@@ -10,7 +10,7 @@ pk                      sk                       what it is
 ``EVENTS#<repo>``       ``<event>``              what became of an object, sortable by time; g1
                                                  ``EVENTS#<repo>#<tenant>``, so that a tenant reads its own
 ``UPLOAD#<key>``        ``UPLOAD``               who announced an upload
-``DELIVERY#<repo>``     ``<key>#<delivery>``     mark of a notification that was dealt with; dropped later
+``DELIVERY#<key>``      ``<delivery>``           mark of a notification that was dealt with; dropped later
 ======================  =======================  ==========================================================
 
 Never decides who may see what: `service.py` does.
@@ -70,8 +70,8 @@ class TableRepoStore:
         writes: list[Write] = [Put(item=kept, if_absent=True)]
         if delivery_id:
             mark = Item(
-                pk=f"DELIVERY#{event.repo_id}",
-                sk=f"{event.key}#{delivery_id}",
+                pk=f"DELIVERY#{event.key}",
+                sk=delivery_id,
                 expires_at=int(event.at.timestamp()) + _REMEMBERED_S,
             )
             writes.append(Put(item=mark, if_absent=True))
@@ -81,8 +81,8 @@ class TableRepoStore:
             return False
         return True
 
-    def was_delivered(self, repo_id: str, key: str, delivery_id: str) -> bool:
-        return self._table.get(f"DELIVERY#{repo_id}", f"{key}#{delivery_id}") is not None
+    def was_delivered(self, key: str, delivery_id: str) -> bool:
+        return self._table.get(f"DELIVERY#{key}", delivery_id) is not None
 
     def list_events(self, repo_id: str, *, tenant: str | None, limit: int, cursor: str | None) -> EventPage:
         if tenant is None:

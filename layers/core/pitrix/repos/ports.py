@@ -75,7 +75,7 @@ class RepoStore(Protocol):
         """Keep an event; ``False`` when one was kept for the same delivery before."""
         ...
 
-    def was_delivered(self, repo_id: str, key: str, delivery_id: str) -> bool:
+    def was_delivered(self, key: str, delivery_id: str) -> bool:
         """Whether an event was kept for this delivery of a notification."""
         ...
 

@@ -65,8 +65,9 @@ UPLOAD_EXPIRES_IN_S: Final = 900
 #: the API answers within 29 s.
 INDEXED_AT_ONCE: Final = 20
 INDEXING_TIME_S: Final = 15.0
-#: An event is one item of at most 400 KB.
+#: An event is one item of at most 400 KB, and a package may be hostile: so many problems are kept, so long.
 PROBLEMS_KEPT: Final = 100
+PROBLEM_LENGTH: Final = 500
 
 _log = logging.getLogger("pitrix")
 
@@ -361,7 +362,7 @@ class ReposService:
         if parts is None or repo is None:
             _log.warning("object %r belongs to no repository; left alone", key)
             return None
-        if delivery_id and self._repos.was_delivered(repo.repo_id, key, delivery_id):
+        if delivery_id and self._repos.was_delivered(key, delivery_id):
             return None
         began = self._stopwatch()
         upload = None if parts.user_id is None else self._repos.upload(key)
@@ -563,20 +564,24 @@ def _refused(event: RepoEvent, error: PitrixError) -> RepoEvent:
     return replace(
         event,
         outcome="refused",
-        message=error.detail,
+        message=_clipped(error.detail),
         problems=[_problem(problem) for problem in problems[:PROBLEMS_KEPT]],
     )
 
 
 def _problem(problem: Problem) -> RepoProblem:
     return RepoProblem(
-        file=problem.file,
+        file=_clipped(problem.file),
         line=problem.line or None,
-        key=problem.key,
+        key=_clipped(problem.key),
         severity=str(problem.severity),
-        message=problem.message,
-        hint=problem.hint,
+        message=_clipped(problem.message),
+        hint=_clipped(problem.hint),
     )
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= PROBLEM_LENGTH else text[: PROBLEM_LENGTH - 1] + "…"
 
 
 def _report(events: list[RepoEvent], next_cursor: str | None) -> IndexReport:

@@ -20,6 +20,7 @@ from pitrix import ids
 from pitrix.clock import Clock
 from pitrix.errors import (
     Conflict,
+    CredentialInvalid,
     FieldError,
     InvalidInput,
     NotFound,
@@ -149,8 +150,7 @@ class RuntimesService:
             Conflict: it is not active: its creation or deletion was interrupted.
         """
         runtime = self.get(who, runtime_id)
-        if runtime.status is not RuntimeStatus.ACTIVE:
-            raise Conflict(f"Runtime {runtime_id} is {runtime.status}; delete it, or connect it anew.")
+        _refuse_inactive(runtime)
         return self._connect(runtime.provider, runtime.zone, self._vault.get(runtime.secret_name))
 
     def zones(self, who: Principal, runtime_id: str) -> list[ZoneInfo]:
@@ -224,7 +224,11 @@ class RuntimesService:
             runtime = self._runtimes.create(runtime)
         except Conflict:
             raise Conflict(f"You have a runtime named {request.name!r} already.") from None
-        self._vault.put(runtime.secret_name, request.credential)
+        try:
+            self._vault.put(runtime.secret_name, request.credential)
+        except Exception:
+            self._runtimes.remove(runtime)
+            raise
         return self._runtimes.save(runtime, replace(runtime, status=RuntimeStatus.ACTIVE))
 
     def edit(
@@ -239,10 +243,12 @@ class RuntimesService:
             NotFound, PermissionDenied: not seen; seen but not owned.
             PreconditionFailed: it was changed since that revision.
             InvalidInput, CredentialInvalid: as for ``create``.
-            Conflict: the owner has another one of the new name; or clusters live in the zone to be left.
+            Conflict: the owner has another one of the new name; clusters live in the zone to be left; or it
+                is not active.
         """
         require(who, "runtimes", "update")
         runtime = self._owned(who, runtime_id)
+        _refuse_inactive(runtime)
         if if_revision is not None and if_revision != runtime.revision:
             raise PreconditionFailed(f"Runtime {runtime_id} was changed since you read it; read it again.")
         if patch.visibility == "public" and runtime.visibility != "public":
@@ -255,13 +261,16 @@ class RuntimesService:
         after = replace(runtime, **given, updated_at=self._clock.now())
         _check_fields(after.name, after.description, after.labels)
         if patch.zone is not None or patch.credential is not None:
-            after = self._reconnected(who, runtime, after, patch)
+            after = replace(after, zone=self._zone_after(who, runtime, patch))
         try:
-            return self._runtimes.save(runtime, after)
+            after = self._runtimes.save(runtime, after)
         except Conflict:
             raise Conflict(
                 f"You have a runtime named {after.name!r} already, or this one was changed just now."
             ) from None
+        if patch.credential is not None:
+            self._vault.put(runtime.secret_name, patch.credential)
+        return after
 
     def delete(self, who: Principal, runtime_id: str) -> None:
         """Let an account go and destroy its credential; nothing in the account is touched.
@@ -300,25 +309,23 @@ class RuntimesService:
             _only_operator(who, f"connect a runtime of the provider {provider!r}")
         _check_credential(kind.credential_schema, credential)
         if not zone:
-            zone = self._connect(provider, zone, credential).zones()[0].zone
+            zones = self._connect(provider, zone, credential).zones()
+            if not zones:
+                raise CredentialInvalid("The cloud accepts the credential, but it opens no zone.")
+            zone = zones[0].zone
         connected = self._connect(provider, zone, credential)
         connected.validate_credential()
         return Check(valid=True, zone=zone, zones=_zones(connected))
 
-    def _reconnected(self, who: Principal, before: Runtime, after: Runtime, patch: RuntimePatch) -> Runtime:
-        """Try the new zone or credential and put the latter in the vault."""
-        zone = patch.zone or before.zone
-        if zone != before.zone:
-            self._refuse_if_used(before.runtime_id)
+    def _zone_after(self, who: Principal, runtime: Runtime, patch: RuntimePatch) -> str:
+        """The zone a runtime is in after a patch, when the cloud accepts it with the credential."""
+        zone = patch.zone or runtime.zone
+        if zone != runtime.zone:
+            self._refuse_if_used(runtime.runtime_id)
         credential = patch.credential
         if credential is None:
-            credential = dict(self._vault.get(before.secret_name))
-        self._checked(who, before.provider, zone, credential)
-        if patch.credential is not None:
-            self._vault.put(before.secret_name, patch.credential)
-        # A runtime whose creation was interrupted has by now all that it lacked.
-        active = RuntimeStatus.ACTIVE if patch.credential is not None else before.status
-        return replace(after, zone=zone, status=active)
+            credential = dict(self._vault.get(runtime.secret_name))
+        return self._checked(who, runtime.provider, zone, credential).zone
 
     def _owned(self, who: Principal, runtime_id: str) -> Runtime:
         runtime = self.get(who, runtime_id)
@@ -351,6 +358,14 @@ def _zones(provider: Provider) -> list[ZoneInfo]:
 def _only_operator(who: Principal, what: str) -> None:
     if not who.owns(ROOT_PATH):
         raise PermissionDenied(f"Only an operator may {what}.")
+
+
+def _refuse_inactive(runtime: Runtime) -> None:
+    if runtime.status is not RuntimeStatus.ACTIVE:
+        raise Conflict(
+            f"Runtime {runtime.runtime_id} is {runtime.status}, which was interrupted: delete it and "
+            "connect the account anew."
+        )
 
 
 def _check_fields(name: str, description: str, labels: Mapping[str, str]) -> None:

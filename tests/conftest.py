@@ -1,0 +1,49 @@
+"""Fixtures for all tests, and the order in which tests run.
+
+`platform` is the whole platform on the local cloud, one for a test run. Everything that uses an emulator runs
+in one worker of pytest-xdist (there is one machine under it), and first (it takes longest).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.local_platform import DidNotStart, LocalPlatform, start
+
+_HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_HERE / "e2e"):
+            item.add_marker("emulator")
+        if item.get_closest_marker("emulator"):
+            item.add_marker(pytest.mark.xdist_group("emulator"))
+    items.sort(key=lambda item: item.get_closest_marker("emulator") is None)  # stable
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]:
+    """The whole platform, seeded, on a free port and in a directory of its own.
+
+    Set PITRIX_TEST_PLATFORM to a data directory to use the platform that runs there, and leave it running.
+    """
+    borrowed = os.environ.get("PITRIX_TEST_PLATFORM")
+    if borrowed:
+        yield LocalPlatform.running(Path(borrowed))
+        return
+    data = tmp_path_factory.mktemp("platform") / "data"
+    try:
+        running = start(data)
+    except DidNotStart as error:
+        logs = "\n".join(f"--- {log}\n{log.read_text()[-2000:]}" for log in sorted(data.glob("logs/*.log")))
+        pytest.fail(f"./infra/up did not start:\n{error}\n{logs}", pytrace=False)
+    try:
+        yield running
+    finally:
+        running.stop()
