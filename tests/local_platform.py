@@ -58,6 +58,11 @@ class LocalPlatform:
         """Where the API answers: ``…/v1``."""
         return f"{self.console_url}/v1"
 
+    @property
+    def passwords(self) -> dict[str, str]:
+        """Passwords of the seeded accounts by username."""
+        return {login.username: login.password for login in self.logins.values()}
+
     def log(self, function: str) -> str:
         """What a function printed, by the beginning of its name in template.yaml."""
         return "".join(path.read_text() for path in (self.data / "logs").glob(f"*{function}*.log"))

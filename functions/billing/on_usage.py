@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pitrix import bootstrap
+from pitrix.http import configure_logging
+
+configure_logging()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:

@@ -11,8 +11,11 @@ from typing import Any
 from pitrix import bootstrap
 from pitrix.billing.service import Run
 from pitrix.clock import parse
+from pitrix.http import configure_logging
 from pitrix.identity.model import SYSTEM
 from pitrix.table import pack, unpack
+
+configure_logging()
 
 _CAUSE_CHARS = 1000
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chalice.app import Response
 
 from pitrix import bootstrap
-from pitrix.clusters.service import ActionParams, DeployRequest
+from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.errors import NotFound
 from pitrix.http import Paging, body, create_api, etag, if_match, ok, page, params, principal, raw_body
 
@@ -55,9 +55,7 @@ def create() -> Response:
 @app.route("/v1/clusters", methods=["GET"])
 def list_clusters() -> Response:
     paging = params(app, Paging)
-    return page(
-        *bootstrap.clusters().list_clusters(principal(app), limit=paging.limit, cursor=paging.cursor)
-    )
+    return page(*bootstrap.clusters().list_clusters(principal(app), limit=paging.limit, cursor=paging.cursor))
 
 
 @app.route("/v1/clusters/{cluster_id}", methods=["GET"])

@@ -73,5 +73,15 @@ def _reason(event: dict[str, Any]) -> tuple[str, str]:
 
 _TASKS = {
     task.__name__: task
-    for task in (next_layer, run_step, ask_agent, finish_step, fail_step, plan_undo, reopen, finish_job, fail_job)
+    for task in (
+        next_layer,
+        run_step,
+        ask_agent,
+        finish_step,
+        fail_step,
+        plan_undo,
+        reopen,
+        finish_job,
+        fail_job,
+    )
 }

@@ -1,4 +1,4 @@
-"""REST routes of the identity context: sessions, users, roles.
+"""REST routes of the identity context: sessions, users, roles, and the description of the whole API.
 
 Owns the mapping between HTTP and `pitrix.identity.service`. Answers to these POSTs hold tokens and passwords,
 so this app keeps no replays for ``Idempotency-Key``: a secret must not lie in a table. Making a user twice is
@@ -8,10 +8,12 @@ a conflict anyway, and revoking twice is harmless.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from chalice.app import Response
 
+import pitrix
 from pitrix import bootstrap
 from pitrix.clock import rfc3339
 from pitrix.errors import FieldError, InvalidInput, NotFound
@@ -81,6 +83,13 @@ class UserView:
     status: UserStatus
     created_at: str
     updated_at: str
+
+
+@app.route("/v1/openapi.json", methods=["GET"])
+def describe() -> Response:
+    """The description of this API, as OpenAPI 3.1 (``infra/local/openapi.py`` writes it)."""
+    text = (Path(pitrix.__file__).parent / "openapi.json").read_text(encoding="utf-8")
+    return Response(text, {"Content-Type": "application/json", "Cache-Control": "public, max-age=300"}, 200)
 
 
 @app.route("/v1/tokens", methods=["POST"])

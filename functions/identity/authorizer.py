@@ -23,43 +23,35 @@ from typing import Any
 
 from pitrix import bootstrap
 from pitrix.errors import Unauthenticated
-from pitrix.identity.model import REFUSALS, TokenInvalid
+from pitrix.identity.model import REFUSALS, Session, TokenInvalid
 
 Event = dict[str, Any]
 
 
 def handler(event: Event, _context: Any) -> dict[str, Any]:
     """Answer API Gateway's REQUEST authorizer event with a policy."""
-    header = next(
-        (
-            str(value)
-            for name, value in (event.get("headers") or {}).items()
-            if name.lower() == "authorization"
-        ),
-        None,
-    )
-    if header is None:
+    headers = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    if "authorization" not in headers:
         return _policy(event, "Allow", "anonymous", {})
     try:
-        session = bootstrap.identity().authenticate(_bearer(header))
+        session = bootstrap.identity().authenticate(_bearer(headers["authorization"]))
     except Unauthenticated as error:
         if error.code in REFUSALS:
             return _policy(event, "Allow", "refused", {"refusal": error.code, "detail": error.detail})
         return _policy(event, "Deny", "refused", {"code": error.code, "detail": error.detail})
+    return _policy(event, "Allow", session.user.user_id, _context_of(session))
+
+
+def _context_of(session: Session) -> dict[str, str]:
     user = session.user
-    return _policy(
-        event,
-        "Allow",
-        user.user_id,
-        {
-            "user_id": user.user_id,
-            "username": user.username,
-            "role": user.role,
-            "owner_path": user.owner_path,
-            "locale": user.locale,
-            "session_id": session.session_id,
-        },
-    )
+    return {
+        "user_id": user.user_id,
+        "username": user.username,
+        "role": user.role,
+        "owner_path": user.owner_path,
+        "locale": user.locale,
+        "session_id": session.session_id,
+    }
 
 
 def _bearer(header: str) -> str:

@@ -6,9 +6,10 @@ gives the same bytes. Run as ``python -m infra.agent.build OUT``.
 
 from __future__ import annotations
 
-import importlib._bootstrap_external as bootstrap
 import importlib.util
+import py_compile
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,17 +34,17 @@ def build(out: Path) -> Path:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             _add(archive, "__main__.py", _MAIN)
-            for name, content in sorted(_files()):
-                _add(archive, name, content)
+            for name, path in sorted(_files()):
+                _add(archive, name, path.read_bytes())
                 # Compiled for this interpreter: a machine that runs the same one starts in half the time,
                 # any other ignores it.
-                _add(archive, name + "c", _compiled(name, content))
+                _add(archive, name + "c", _compiled(name, path))
     fresh.chmod(0o755)
     fresh.replace(out)
     return out
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
+def _files() -> Iterator[tuple[str, Path]]:
     spec = importlib.util.find_spec("websockets")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("websockets must be installed to build the agent")
@@ -51,13 +52,16 @@ def _files() -> Iterator[tuple[str, bytes]]:
         for path in package.rglob("*.py"):
             parts = path.relative_to(package).parts
             if not _LEFT_OUT.intersection(parts) or (package is AGENT and "__pycache__" not in parts):
-                yield "/".join((package.name, *parts)), path.read_bytes()
+                yield "/".join((package.name, *parts)), path
 
 
-def _compiled(name: str, content: bytes) -> bytes:
-    code = compile(content, name, "exec", dont_inherit=True)
+def _compiled(name: str, path: Path) -> bytes:
     # By hash and not checked: the times in the archive are not the times of the sources.
-    return bytes(bootstrap._code_to_hash_pyc(code, importlib.util.source_hash(content), checked=False))
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "compiled"
+        py_compile.compile(str(path), str(target), dfile=name, doraise=True, invalidation_mode=mode)
+        return target.read_bytes()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

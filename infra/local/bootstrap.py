@@ -2,8 +2,9 @@
 
 Owns what AWS's own Python runtime does there: the search path, the context object, errors by their real class
 name (state machines catch them), and the size limit of an answer. Never used on AWS. Differences that matter
-are listed in `transform.py`. `forkserver.py` starts it, in a process whose search path is the standard library's alone: a function
-sees its own folder, its layers and the boto3 that AWS preinstalls, and nothing else of this machine.
+are listed in `transform.py`. `forkserver.py` starts it, in a process whose search path is the standard
+library's alone: a function sees its own folder, its layers and the boto3 that AWS preinstalls, and nothing
+else of this machine.
 """
 
 import http.client
@@ -13,6 +14,11 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from email.message import Message
+from typing import Any, NoReturn
+
+Handler = Callable[[Any, "Context"], Any]
 
 API = "/2018-06-01/runtime"
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
@@ -25,7 +31,7 @@ class Context:
     identity = None
     client_context = None
 
-    def __init__(self, request_id, arn, deadline_ms):
+    def __init__(self, request_id: str, arn: str, deadline_ms: int) -> None:
         self.aws_request_id = request_id
         self.invoked_function_arn = arn
         self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
@@ -35,12 +41,12 @@ class Context:
         self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
         self._deadline_ms = deadline_ms
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the invocation times out; never below zero."""
         return max(0, int(self._deadline_ms - time.time() * 1000))
 
 
-def main():
+def main() -> NoReturn:
     """Answer invocations until the emulator goes away."""
     signal_fd = _redirect_output(os.environ["PITRIX_LOCAL_LOGS"])
     try:
@@ -75,7 +81,7 @@ class ResponseSizeTooLarge(Exception):
     """The handler's answer is larger than Lambda allows."""
 
 
-def _load():
+def _load() -> Handler:
     if not os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:"):
         raise RuntimeError(
             "AWS_ENDPOINT_URL does not point at the local cloud: refusing to call the real AWS."
@@ -86,10 +92,11 @@ def _load():
     sys.path += [f"{layers}/{name}/{part}" for name in names for part in ("python", "requirements")]
     sys.path.append(os.environ["PITRIX_LOCAL_RUNTIME"])
     module, _, name = os.environ["_HANDLER"].rpartition(".")
-    return getattr(importlib.import_module(module.replace("/", ".")), name)
+    handler: Handler = getattr(importlib.import_module(module.replace("/", ".")), name)
+    return handler
 
 
-def _call(method, path, body=None):
+def _call(method: str, path: str, body: bytes | None = None) -> tuple[Message, bytes]:
     # A connection a call: on one that is kept, the two packets of the emulator's answer wait 40 ms for each
     # other.
     connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -106,7 +113,7 @@ def _call(method, path, body=None):
     return answer.headers, content
 
 
-def _redirect_output(directory):
+def _redirect_output(directory: str) -> int:
     """Send what the function prints to a file of its own; return where the emulator listens."""
     path = os.path.join(directory, f"{os.environ['AWS_LAMBDA_FUNCTION_NAME']}.log")
     if os.path.exists(path) and os.path.getsize(path) > MAX_LOG_BYTES:
@@ -120,7 +127,7 @@ def _redirect_output(directory):
     return signal_fd
 
 
-def _describe(error):
+def _describe(error: BaseException) -> bytes:
     name = type(error).__name__
     if isinstance(error, ResponseSizeTooLarge):
         name = "Function.ResponseSizeTooLarge"
@@ -133,7 +140,7 @@ def _describe(error):
     ).encode()
 
 
-def _log_error(error, request_id):
+def _log_error(error: BaseException, request_id: str) -> None:
     trace = "".join(traceback.format_exception(error))
     print(
         json.dumps(

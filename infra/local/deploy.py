@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.local import build, transform
+from infra.local import build, responses, transform
 from infra.local.progress import UserError
 
 ACCOUNT = "000000000000"
@@ -94,7 +94,10 @@ def deploy(cloud: Cloud, template_path: Path, parameters: dict[str, str]) -> Sta
     objects = {artifact.key: artifact.content for artifact in zips.values()}
     _upload(cloud, objects | {template_key: localized(digest).encode()})
     _apply(formation, current, f"{cloud.endpoint}/{ARTIFACTS}/{template_key}", given)
-    return Stack(outputs=_outputs(_wait(formation)), changed=True)
+    outputs = _outputs(_wait(formation))
+    if "ApiId" in outputs:
+        responses.put(cloud.client("apigateway"), template, api_id=outputs["ApiId"])
+    return Stack(outputs=outputs, changed=True)
 
 
 def _apply(formation: Any, current: dict[str, Any], url: str, parameters: dict[str, str]) -> None:

@@ -47,6 +47,11 @@ def main() -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    # What functions print goes to files (`bootstrap.py`); the emulator would keep a copy of every
+    # invocation in its state, which is written out every few seconds.
+    lambda_svc._emit_lambda_logs = lambda *_arguments, **_named: None
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:

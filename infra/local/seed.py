@@ -24,7 +24,7 @@ from infra.local.build import source_files
 from infra.local.datadir import DataDir, read_json, write_private
 from infra.local.deploy import ACCOUNT, ARTIFACTS, REGION, STACK, Cloud
 from infra.local.paths import ROOT, VENV, venv_python
-from infra.local.progress import UserError
+from infra.local.progress import UserError, step
 
 PEOPLE = (("operator", "operator"), ("vera", "vendor"), ("dev", "developer"), ("uma", "user"))
 """Username and role of each seeded account; everybody but the operator is a tenant of their own."""
@@ -169,12 +169,17 @@ class Api:
 def main(arguments: list[str]) -> int:
     """Plant everything: ``python -m infra.local.seed URL DATA-DIRECTORY``."""
     url, data = arguments[0], DataDir(Path(arguments[1]))
-    logins = ensure_people(data)
-    ensure_store()
+    with step("accounts"):
+        logins = ensure_people(data)
+    with step("store"):
+        ensure_store()
     operator = Api(url)
-    operator.sign_in(logins[0]["username"], logins[0]["password"])
-    ensure_runtime(operator, (data.path / "hypervisor.token").read_text().strip())
-    ensure_demo_packages(operator)
+    with step("sign-in"):
+        operator.sign_in(logins[0]["username"], logins[0]["password"])
+    with step("runtime"):
+        ensure_runtime(operator, (data.path / "hypervisor.token").read_text().strip())
+    with step("demo packages"):
+        ensure_demo_packages(operator)
     return 0
 
 

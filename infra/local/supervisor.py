@@ -295,7 +295,7 @@ def announce(platform: Platform, logins: list[dict[str, str]], seconds: float) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one platform until it is asked to stop; the exit status is 0 when everything went well."""
-    parser = argparse.ArgumentParser(prog="infra.local.supervisor")
+    parser = argparse.ArgumentParser(prog="infra.local")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--reset", action="store_true")
@@ -359,7 +359,3 @@ def _report(platform: Platform, error: BaseException) -> None:
         say(f"\n  Something unexpected happened: {type(error).__name__}: {error}\n  Details are in {log}")
     else:
         say(f"\n  Something unexpected happened: {details}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

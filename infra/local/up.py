@@ -94,7 +94,7 @@ def stop_platform(data: DataDir) -> int:
 
 
 def _hand_over(options: argparse.Namespace, begun: float) -> int:
-    command = [str(venv_python(VENV)), "-m", "infra.local.supervisor"]
+    command = [str(venv_python(VENV)), "-m", "infra.local"]
     command += ["--data", str(options.data), "--port", str(options.port), "--begun", str(begun)]
     if options.template:
         command += ["--template", str(options.template)]

@@ -1,4 +1,4 @@
-"""Rules 1, 3 and 7 of the design: imports point one way, clouds stay in their folder, importing touches nothing."""
+"""Rules 1, 3 and 7 of the design: imports point one way, clouds keep to their folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ FUNCTIONS = ROOT / "functions"
 PROVIDERS = ROOT / "providers"
 
 #: What a model or a service must not know: transport, storage and clouds.
-OUTSIDE = ("boto3", "botocore", "pynamodb", "chalice", "kubernetes", "openstack", "azure", "qingcloud", "pyVmomi")
+OUTSIDE = (
+    "boto3",
+    "botocore",
+    "pynamodb",
+    "chalice",
+    "kubernetes",
+    "openstack",
+    "azure",
+    "qingcloud",
+    "pyVmomi",
+)
 #: What no cold start should pay for before it is needed.
 HEAVY = ("boto3", "botocore", "pynamodb", "jinja2", "jsonschema", "cryptography", "jwt", "yaml", "ulid")
 
@@ -106,14 +116,13 @@ sys.path[:0] = {[str(p) for p in paths]!r}
 {statement}
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}})))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"}, check=False
-    )
+    command, env = [sys.executable, "-c", code], {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     return {"code": done.returncode, "stderr": done.stderr, "loaded": json.loads(done.stdout or "[]")}
 
 
 def test_every_handler_imports_cheaply_without_settings_or_network(
-    functions: dict[str, dict[str, object]]
+    functions: dict[str, dict[str, object]],
 ) -> None:
     offenders: dict[str, object] = {}
     for name, properties in functions.items():

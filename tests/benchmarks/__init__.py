@@ -1,1 +1,1 @@
-"""Benchmarks of the platform; `./infra/bench` runs them. See `figures.py` for what one has to look like."""
+"""What is fast, small or cheap, measured: ``./infra/bench`` runs every ``bench_*.py`` and prints a table."""

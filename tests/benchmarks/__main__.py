@@ -1,4 +1,4 @@
-"""Run benchmarks and print one table: ``python -m tests.benchmarks [NAME…]``."""
+"""Runs benchmarks, all or those named (``imports``), and prints what they measured."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.figures import Figure
+
 
 def main(wanted: list[str]) -> int:
-    """Run the named benchmarks, or all; the exit status is 1 when a name is unknown."""
-    names = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
-    if unknown := set(wanted) - set(names):
-        print(
-            f"There is no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(names)}",
-            file=sys.stderr,
-        )
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    known = sorted(path.stem.removeprefix("bench_") for path in Path(__file__).parent.glob("bench_*.py"))
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        console.print(f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(known)}.")
         return 1
-    table = Table("measured", "figure", "unit", "aim", "note")
-    console = Console()
-    for name in wanted or names:
-        with console.status(f"measuring {name}"):
-            figures = importlib.import_module(f"tests.benchmarks.bench_{name}").run()
-        for figure in figures:
-            table.add_row(figure.name, f"{figure.value:,.3g}", figure.unit, figure.aim, figure.note)
-        table.add_section()
+    figures: list[Figure] = []
+    for name in wanted or known:
+        console.print(f"Measuring {name} …")
+        figures += importlib.import_module(f"tests.benchmarks.bench_{name}").run()
+    table = Table("what", "measured", "reference", "ratio", "aim")
+    for figure in figures:
+        table.add_row(
+            figure.name,
+            f"{figure.value:,.3g} {figure.unit}",
+            f"{figure.reference_name}: {figure.reference:,.3g} {figure.unit}",
+            f"{figure.ratio:.2f}",
+            figure.aim,
+        )
     console.print(table)
     return 0
 

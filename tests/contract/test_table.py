@@ -90,7 +90,8 @@ def test_if_absent_refuses_the_second_writer(table: Table) -> None:
 def test_versions_catch_a_lost_update(table: Table) -> None:
     table.put(Item(pk="p", sk="s", data={"n": 0}))
     one, two = table.get("p", "s"), table.get("p", "s")
-    assert one is not None and two is not None
+    assert one is not None
+    assert two is not None
     table.put(one, if_version=one.version)
     assert one.version == 2
     with pytest.raises(Conflict):
@@ -139,6 +140,11 @@ def test_between_includes_both_ends(table: Table) -> None:
     assert [i.sk for i in table.query("p", between=("1", "3")).items] == ["1", "2", "3"]
 
 
+def test_an_empty_bound_is_refused(table: Table) -> None:
+    with pytest.raises(ValueError, match="never empty"):
+        table.query("p", between=("", "3"))
+
+
 def test_index_lists_only_what_is_in_it(table: Table) -> None:
     table.put(Item(pk="a", sk="1", g1=("all", "2"), data={"n": 1}))
     table.put(Item(pk="b", sk="1", g1=("all", "1"), data={"n": 2}))
@@ -179,18 +185,22 @@ def test_a_foreign_cursor_is_refused(table: Table) -> None:
 def test_transactions_are_all_or_nothing(table: Table) -> None:
     table.put(Item(pk="p", sk="there"))
     with pytest.raises(Conflict):
-        table.transact([
-            Put(item=Item(pk="p", sk="new")),
-            Put(item=Item(pk="p", sk="there"), if_absent=True),
-        ])
+        table.transact(
+            [
+                Put(item=Item(pk="p", sk="new")),
+                Put(item=Item(pk="p", sk="there"), if_absent=True),
+            ]
+        )
     assert table.get("p", "new") is None
     with pytest.raises(Conflict):
         table.transact([Put(item=Item(pk="p", sk="new")), Check(pk="p", sk="missing", exists=True)])
-    table.transact([
-        Put(item=Item(pk="p", sk="new", data={"n": 1}), if_absent=True),
-        Delete(pk="p", sk="there"),
-        Check(pk="p", sk="missing", exists=False),
-    ])
+    table.transact(
+        [
+            Put(item=Item(pk="p", sk="new", data={"n": 1}), if_absent=True),
+            Delete(pk="p", sk="there"),
+            Check(pk="p", sk="missing", exists=False),
+        ]
+    )
     assert table.get("p", "new").version == 1  # type: ignore[union-attr]
     assert table.get("p", "there") is None
 

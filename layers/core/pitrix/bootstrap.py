@@ -1,8 +1,8 @@
 """The composition root: builds each context's service with its real parts, once, on first use.
 
-Owns: what is read from the environment (:class:`Settings`) and which adapter stands behind which port. Nothing
-is touched when this module is imported; a cold start pays only for what its first request needs. Tests build
-services themselves, or put a table or a service in place with :func:`override`.
+Owns: what is read from the environment (:class:`Settings`) and which adapter stands behind which port.
+Nothing is touched when this module is imported; a cold start pays only for what its first request needs.
+Tests build services themselves, or put a table or a service in place with :func:`override`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ queried has no key.
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
 import threading
@@ -225,7 +224,8 @@ class MemoryTable:
 
     def get(self, pk: str, sk: str) -> Item | None:
         with self._lock:
-            return copy.deepcopy(self._items.get((pk, sk)))
+            item = self._items.get((pk, sk))
+            return _copy(item) if item else None
 
     def put(self, item: Item, *, if_absent: bool = False, if_version: int | None = None) -> Item:
         with self._lock:
@@ -248,6 +248,7 @@ class MemoryTable:
         cursor: str | None = None,
         newest_first: bool = False,
     ) -> Page:
+        check_bounds(between)
         digest = query_digest(pk, index, prefix, between, newest_first)
         after = decode_cursor(cursor, digest) if cursor else None
         with self._lock:
@@ -262,7 +263,7 @@ class MemoryTable:
             if after is not None:
                 mark = (after["sort"], after["pk"], after["sk"])
                 found = [row for row in found if (row[:3] < mark if newest_first else row[:3] > mark)]
-            items = [copy.deepcopy(row[3]) for row in found[:limit]]
+            items = [_copy(row[3]) for row in found[:limit]]
             if len(found) <= limit:
                 return Page(items=items)
             last = found[limit - 1]
@@ -305,9 +306,7 @@ class MemoryTable:
                 item.counters[name] = item.counters.get(name, 0) + amount
             return dict(item.counters)
 
-    def _check(
-        self, pk: str, sk: str, *, if_absent: bool = False, if_version: int | None = None
-    ) -> None:
+    def _check(self, pk: str, sk: str, *, if_absent: bool = False, if_version: int | None = None) -> None:
         present = self._items.get((pk, sk))
         if if_absent and present is not None:
             raise Conflict("It exists already.")
@@ -315,10 +314,16 @@ class MemoryTable:
             raise Conflict("It was changed by somebody else in the meantime; read it again and retry.")
 
     def _write(self, item: Item) -> Item:
-        written = replace(copy.deepcopy(item), version=item.version + 1, counters={})
+        written = replace(_copy(item), version=item.version + 1, counters={})
         self._items[(item.pk, item.sk)] = written
         item.version = written.version
-        return copy.deepcopy(written)
+        return _copy(written)
+
+
+def _copy(item: Item) -> Item:
+    """Return a copy that shares nothing; through JSON, so what DynamoDB could not keep fails here too."""
+    data = msgspec.json.decode(msgspec.json.encode(item.data))
+    return replace(item, data=data, counters=dict(item.counters))
 
 
 def all_pages(table: Table, pk: str, **query: Any) -> Iterator[Item]:
@@ -330,6 +335,12 @@ def all_pages(table: Table, pk: str, **query: Any) -> Iterator[Item]:
         cursor = page.next_cursor
         if cursor is None:
             return
+
+
+def check_bounds(between: tuple[str, str] | None) -> None:
+    """Refuse what DynamoDB refuses: an empty text as a bound of a key."""
+    if between is not None and "" in between:
+        raise ValueError("a bound of a sort key is never empty")
 
 
 def check_transaction(writes: Sequence[Write]) -> None:

@@ -28,6 +28,7 @@ from pitrix.table import (
     Put,
     Write,
     all_pages,
+    check_bounds,
     check_transaction,
     decode_cursor,
     encode_cursor,
@@ -75,6 +76,7 @@ class DynamoTable:
         cursor: str | None = None,
         newest_first: bool = False,
     ) -> Page:
+        check_bounds(between)
         digest = query_digest(pk, index, prefix, between, newest_first)
         names = ("pk", "sk") if index is None else (f"{index}pk", f"{index}sk")
         sort = getattr(self._model, names[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 import tarfile
 import threading
 import time
@@ -252,6 +253,47 @@ def test_drones_come_back_when_the_way_out_was_lost(
     for machine in drones:
         assert world.answers.of(machine.agent_id)[0] == "succeeded"
         assert (machine.app_dir / "ran").read_text() == "x\n"
+
+
+def test_in_a_storm_every_command_runs_once_and_is_answered(
+    world: Platform, network: tuple[Machine, list[Machine]]
+) -> None:
+    gate, drones = network
+    luck = random.Random(20261122)
+    world.gateway.loses = lambda frame: luck.random() < 0.15
+    tokens = []
+    for number in range(30):
+        machine = drones[number % 2]
+        cmd = f"echo {number} >> ran; sleep 0.{number % 4}; echo did {number}"
+        token = f"t{number}"
+        world.pilot.run_command(machine.agent_id, command_id=f"cmd_{number}", cmd=cmd, task_token=token)
+        if luck.random() < 0.3:  # the state machine tries again
+            token = f"again{number}"
+            world.pilot.run_command(machine.agent_id, command_id=f"cmd_{number}", cmd=cmd, task_token=token)
+        tokens.append(token)
+        if number % 7 == 3:
+            world.gateway.cut()
+        if number == 12:
+            drones[0].kill_agent()
+            drones[0].power_on()
+        if number == 20:
+            gate.kill_agent()
+            gate.power_on()
+        time.sleep(0.1)
+    world.gateway.loses = lambda frame: False
+    world.gateway.cut()  # whoever waits for a lost answer begins again
+    interrupted = 0
+    for number, token in enumerate(tokens):
+        status, answer = world.answers.of(token, 40)
+        if status == "succeeded":
+            assert answer["output_tail"] == f"did {number}\n"
+        else:  # the agent was killed between noting the command and seeing it start
+            assert "it was interrupted" in answer
+            interrupted += 1
+    assert interrupted <= 2
+    ran = sorted(int(line) for machine in drones for line in (machine.app_dir / "ran").read_text().split())
+    assert len(ran) == len(set(ran)), "a command ran twice"
+    assert len(ran) >= 30 - interrupted
 
 
 def test_a_restarted_frontgate_and_a_lost_drone_are_noticed(

@@ -21,6 +21,18 @@ from providers.local.driver import LocalProvider
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 
+# Ways out of a process tree, without the environment too; and one that will not be told.
+FUGITIVES = """
+sleep 600 & echo $! > plain
+setsid sh -c 'echo $$ > session; exec sleep 600' &
+(setsid sh -c 'echo $$ > orphan; exec sleep 600' &)
+env -i setsid sh -c 'echo $$ > nameless; exec sleep 600' &
+(env -i setsid sh -c 'echo $$ > lost; exec sleep 600' &)
+setsid sh -c 'trap "" TERM; echo $$ > stubborn; while :; do sleep 1; done' &
+wait
+"""
+FUGITIVE_NAMES = ("plain", "session", "orphan", "nameless", "lost", "stubborn")
+
 
 class Lab:
     """One data folder and, most of the time, a hypervisor on it."""
@@ -139,10 +151,29 @@ def eventually(look: Callable[[], T], good: Callable[[T], object], within_s: flo
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def fresh_lab(tmp_path: Path) -> Iterator[Lab]:
+    """A hypervisor of the test's own, to be ended and started as it likes."""
     lab = Lab(tmp_path)
     lab.start()
     yield lab
     if lab.process is None:
         lab.start()  # whatever a test did: only a hypervisor can end the machines that are left
     assert lab.end() == 0
+
+
+@pytest.fixture(scope="session")
+def common_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    lab = Lab(tmp_path_factory.mktemp("hypervisor"))
+    lab.start()
+    yield lab
+    assert lab.end() == 0
+
+
+@pytest.fixture
+def lab(common_lab: Lab) -> Iterator[Lab]:
+    """A hypervisor that other tests use too, each after the last one's machines are gone."""
+    yield common_lab
+    machines = common_lab.cloud.list_machines({})
+    for machine in machines:
+        common_lab.cloud.delete_machine(machine.machine_id)
+    eventually(lambda: common_lab.cloud.list_machines({}), lambda left: not left)

@@ -11,18 +11,7 @@ from pathlib import Path
 import pytest
 
 from providers.base import MachineStatus
-from tests.integration.hypervisor.conftest import Lab, alive, eventually
-
-# Four ways out of a process tree, one that hides its environment, one that will not be told.
-FUGITIVES = """
-sleep 600 & echo $! > plain
-setsid sh -c 'echo $$ > session; exec sleep 600' &
-(setsid sh -c 'echo $$ > orphan; exec sleep 600' &)
-env -i setsid sh -c 'echo $$ > nameless; exec sleep 600' &
-setsid sh -c 'trap "" TERM; echo $$ > stubborn; while :; do sleep 1; done' &
-wait
-"""
-NAMES = ("plain", "session", "orphan", "nameless", "stubborn")
+from tests.integration.hypervisor.conftest import FUGITIVE_NAMES, FUGITIVES, Lab, alive, eventually
 
 
 def test_user_data_sees_its_machine_and_nothing_else(lab: Lab) -> None:
@@ -63,7 +52,7 @@ def test_machines_listen_on_the_same_port_at_their_own_addresses(lab: Lab) -> No
 @pytest.mark.parametrize("end", ["stop", "delete"])
 def test_no_process_outlives_its_machine(lab: Lab, end: str) -> None:
     machine = lab.run(FUGITIVES)
-    pids = lab.pids(machine, *NAMES)
+    pids = lab.pids(machine, *FUGITIVE_NAMES)
     assert all(map(alive, pids))
     getattr(lab, end)(machine)
     assert not any(map(alive, pids))
@@ -82,6 +71,7 @@ def test_a_stopped_process_is_ended_too(lab: Lab) -> None:
     os.kill(pid, signal.SIGSTOP)
     lab.stop(machine)
     assert not alive(pid)
+    assert "saved" in lab.cloud.console_output(machine.machine_id), "it was woken, and asked like the others"
 
 
 def test_a_background_agent_outlives_the_user_data(lab: Lab) -> None:
@@ -152,69 +142,7 @@ def test_volumes_come_and_go_while_the_machine_runs(lab: Lab) -> None:
     assert not (root / "data2").exists()
 
 
-# --- whoever is killed -------------------------------------------------------------------------------------
-
-
-def test_a_killed_hypervisor_finds_its_machines_again(lab: Lab) -> None:
-    machine = lab.run(FUGITIVES)
-    pids = lab.pids(machine, *NAMES)
-    lab.end(signal.SIGKILL)
-    assert all(map(alive, pids)), "machines outlive a hypervisor that crashed"
-    lab.start()
-    assert lab.cloud.get_machine(machine.machine_id).status is MachineStatus.RUNNING
-    assert lab.pids(machine, *NAMES) == pids, "it was adopted, not booted again"
-    lab.stop(machine)
-    assert not any(map(alive, pids))
-
-
-def test_a_hypervisor_that_ends_takes_its_machines_along_and_brings_them_back(lab: Lab) -> None:
-    running, stopped = lab.run(FUGITIVES), lab.run("echo booted; sleep 600")
-    lab.says(stopped, "booted")
-    lab.stop(stopped)
-    pids = lab.pids(running, *NAMES)
-    assert lab.end() == 0
-    assert not any(map(alive, pids))
-    for name in NAMES:
-        (lab.data / "machines" / running.machine_id / "root" / name).unlink()
-    lab.start()
-    lab.settled(running, MachineStatus.RUNNING)
-    assert all(map(alive, lab.pids(running, *NAMES)))
-    assert lab.cloud.get_machine(stopped.machine_id).status is MachineStatus.STOPPED
-    assert lab.cloud.console_output(stopped.machine_id).count("booted") == 1
-
-
-def test_a_killed_init_is_an_error_and_its_leftovers_are_ended_before_the_next_boot(lab: Lab) -> None:
-    machine = lab.run("sleep 600 & echo $! > agent; wait")
-    (pid,) = lab.pids(machine, "agent")
-    init = int((lab.data / "machines" / machine.machine_id / "init.lock").read_text())
-    os.kill(init, signal.SIGKILL)
-    failed = lab.settled_in_error(machine)
-    assert failed.reason == "The machine's first process was killed."
-    assert alive(pid)
-    lab.cloud.start_machine(machine.machine_id)
-    lab.settled(machine, MachineStatus.RUNNING)
-    assert not alive(pid)
-
-
-def test_both_killed_nothing_is_left_behind_after_the_next_start(lab: Lab) -> None:
-    machine = lab.run("sleep 600 & echo $! > agent; wait")
-    (pid,) = lab.pids(machine, "agent")
-    init = int((lab.data / "machines" / machine.machine_id / "init.lock").read_text())
-    lab.end(signal.SIGKILL)
-    os.kill(init, signal.SIGKILL)
-    lab.start()
-    lab.settled(machine, MachineStatus.RUNNING)
-    assert not alive(pid)
-
-
-def test_a_deletion_that_was_cut_short_is_finished(lab: Lab) -> None:
-    machine = lab.run("trap '' TERM; echo up; while :; do sleep 1; done")
-    lab.says(machine, "up")
-    lab.cloud.delete_machine(machine.machine_id)
-    lab.end(signal.SIGKILL)
-    lab.start()
-    eventually(lambda: lab.has(machine), lambda there: not there)
-    assert not (lab.data / "machines" / machine.machine_id).exists()
+# --- many, and in a hurry ---------------------------------------------------------------------------------
 
 
 def test_starting_while_it_still_stops_boots_it_afterwards(lab: Lab) -> None:
@@ -231,15 +159,6 @@ def test_many_machines_at_once(lab: Lab) -> None:
     for machine in machines:
         lab.settled(machine, MachineStatus.RUNNING)
     assert len({machine.private_ip for machine in machines}) == 20
-
-
-def test_litter_of_an_interrupted_creation_is_cleared(lab: Lab) -> None:
-    lab.end(signal.SIGKILL)
-    litter = lab.data / "machines" / "machine-unborn"
-    litter.mkdir()
-    (litter / "user-data").write_text("one-time-token")
-    lab.start()
-    assert not litter.exists()
 
 
 # --- secrets -----------------------------------------------------------------------------------------------

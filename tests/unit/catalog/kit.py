@@ -15,6 +15,7 @@ from pitrix.catalog.dynamo import TableAppStore
 from pitrix.catalog.service import CatalogService
 from pitrix.clock import FixedClock
 from pitrix.errors import NotFound, TooLarge
+from pitrix.events import NullBus
 from pitrix.identity.model import SYSTEM, Principal
 from pitrix.packages import service as packages
 from pitrix.repos.dynamo import TableRepoStore
@@ -257,3 +258,25 @@ def call(
         None,
     )
     return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+
+def fill_store(table: Table, *, apps: int) -> None:
+    """Publish so many small released apps into a table, through the catalog's own service."""
+    catalog = CatalogService(
+        apps=TableAppStore(table),
+        archives=MemoryArchives(),
+        reader=packages,
+        events=NullBus(),
+        clock=FixedClock(START),
+    )
+    for number in range(apps):
+        archive = package(f"app-{number:05}", title=f"App {number}", description="Benchmarked")
+        catalog.publish_version(
+            SYSTEM,
+            repo_id=PLATFORM_REPO_ID,
+            visibility="public",
+            auto_release=True,
+            package=packages.open_package(archive),
+            archive=archive,
+            package_key=f"{PLATFORM_REPO_ID}/app-{number:05}.tgz",
+        )

@@ -6,12 +6,16 @@ each time somebody looks at them.
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
+import jsonschema
 
+import pitrix
 from functions.billing.app import app as billing
 from functions.catalog.app import app as catalog
 from functions.clusters.app import app as clusters
@@ -25,6 +29,7 @@ from tests.unit.console.world import World
 URL = "http://platform.test"
 STORAGE = "storage.test"
 _APPS = (billing, catalog, clusters, identity, repos, runtimes)
+_PROMISED = json.loads((Path(pitrix.__file__).parent / "openapi.json").read_text(encoding="utf-8"))
 _ARN = "arn:aws:execute-api:us-east-1:111111111111:api/live/GET/v1"
 
 
@@ -93,7 +98,18 @@ class Platform(httpx.BaseTransport):
             },
         }
         answer = app(event, None)
+        self._promised(request.method, resource, answer)
         return httpx.Response(answer["statusCode"], headers=answer["headers"], text=answer["body"])
+
+    def _promised(self, method: str, resource: str, answer: dict[str, Any]) -> None:
+        """Hold an answer against the OpenAPI description: it was promised, and has the promised shape."""
+        operation = _PROMISED["paths"][resource.replace("+}", "}")][method.lower()]
+        content = answer["headers"]["Content-Type"] if answer["body"] else ""
+        promise = operation["responses"].get(str(answer["statusCode"]), operation["responses"]["default"])
+        if not content:
+            return
+        schema = {**promise["content"][content]["schema"], "components": _PROMISED["components"]}
+        jsonschema.Draft202012Validator(schema).validate(json.loads(answer["body"]))
 
     def _upload_url(self, key: str, *, size_bytes: int | None, expires_in_s: int) -> str:
         return f"https://{STORAGE}/{key}?size={size_bytes}"

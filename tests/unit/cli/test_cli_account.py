@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pitrix.cli import main
 from pitrix.cli.api import normalised
 from pitrix.cli.failure import WrongUsage
 from pitrix.cli.main import app, hoisted
@@ -222,6 +223,29 @@ def test_every_command_has_help() -> None:
         result = CliRunner().invoke(app, [*names, "--help"])
         assert result.exit_code == 0, names
         assert "Usage" in result.output
+
+
+def test_the_version_is_told(pitrix: Line) -> None:
+    assert pitrix("--version").stdout.startswith("pitrix ")
+
+
+def test_a_mistake_of_ours_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(main, "app", broken)
+    monkeypatch.delenv("PITRIX_DEBUG", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError" in told
+    assert "Traceback" not in told
+    monkeypatch.setenv("PITRIX_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main.main()
 
 
 def test_completion_knows_the_commands() -> None:

@@ -192,6 +192,8 @@ def test_the_bill_adds_up(alice: Line, platform: Platform) -> None:
     assert invoice == alice.json("bill", "preview", "--period", "2026-11")
     text = alice("bill", "--period", "2026-11").stdout
     assert "SECONDS" in text
+    assert "2026-11-01 00:00:00 to 2026-12-01 00:00:00 (UTC)" in text
+    assert any(line.startswith("book ") for line in text.splitlines())
     assert text.splitlines()[-1].startswith("Total: ")
     report = alice.json("bill", "usage", "--from", "2026-11-01T00:00:00Z", "--to", "2026-12-01T00:00:00Z")
     assert report["total_micros"] == invoice["total_micros"]

@@ -1,8 +1,8 @@
 """A small world in memory that clusters live in: a cloud, agents that answer, a runner of plans.
 
 The cloud keeps the promises of ``providers/base.py`` that the executor relies on (idempotent by key, deleting
-what is gone succeeds, everything is found by its tags); the real ones are tested in ``tests/contract/providers``
-and end to end.
+what is gone succeeds, everything is found by its tags); the real ones are tested in
+``tests/contract/providers`` and end to end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pitrix.clusters.dynamo import DynamoClusters
 from pitrix.clusters.execution import Executor
 from pitrix.clusters.lifecycle import JobClosing
 from pitrix.clusters.model import Job, JobKind
-from pitrix.clusters.service import ClusterService, DeployRequest
+from pitrix.clusters.requests import DeployRequest
+from pitrix.clusters.service import ClusterService
 from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
 from pitrix.events import NullBus
 from pitrix.identity.model import Principal
@@ -140,9 +141,7 @@ class MemoryCloud:
         self.volumes_by_key = {k: v for k, v in self.volumes_by_key.items() if v.volume_id != volume_id}
 
     def create_network(self, spec: NetworkSpec, *, idempotency_key: str) -> Network:
-        made = Network(
-            network_id="n-1", name=spec.name, cidr="10.0.0.0/24", created_at=START, tags=spec.tags
-        )
+        made = Network(network_id="n-1", name=spec.name, cidr="10.0.0.0/24", created_at=START, tags=spec.tags)
         return self.networks_by_key.setdefault(idempotency_key, made)
 
     def list_networks(self, tags: Mapping[str, str]) -> list[Network]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pitrix import bootstrap
-from pitrix.clusters.service import DeployRequest
+from pitrix.clusters.requests import DeployRequest
 from tests.unit.console.gateway import Answer, Gateway, Visitor
 from tests.unit.console.world import PASSWORD, World
 

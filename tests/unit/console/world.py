@@ -367,10 +367,9 @@ def _seed(world: World, *, demo: bool) -> None:
         )
     )
     if demo:
-        for folder in sorted(DEMO.iterdir()):
-            if (folder / "package.json").exists():
-                world.push(folder.name, packages.build(folder))
-                world.clock.advance(60)
+        for manifest in sorted(DEMO.glob("*/package.json")):
+            world.push(manifest.parent.name, packages.build(manifest.parent))
+            world.clock.advance(60)
 
 
 def _no_vault() -> Any:

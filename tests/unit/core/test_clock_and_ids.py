@@ -22,7 +22,9 @@ def test_times_have_one_textual_form() -> None:
     assert parse(rfc3339(east)) == east
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-11-22", "2026-11-22T10:00:00", "2026-13-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-11-22", "2026-11-22T10:00:00", "2026-13-01T00:00:00Z"]
+)
 def test_what_is_no_time_with_an_offset_is_refused_by_name(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse(text, field="from")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import urllib.error
 import urllib.parse
@@ -19,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from pitrix.packages import service
+from pitrix.packages import archive, service
 from pitrix.packages.model import ClusterSpec, Package, RoleSpec
 from tests.unit.packages import samples
 
@@ -59,6 +61,18 @@ def test_a_demo_speaks_chinese_throughout(name: str) -> None:
 @pytest.mark.parametrize("tool", ["ctl.py", "node.py"])
 def test_the_tools_of_a_demo_are_those_of_a_new_package(name: str, tool: str) -> None:
     assert (samples.DEMOS / name / "payload" / tool).read_bytes() == (TOOLS / tool).read_bytes()
+
+
+def test_what_a_machine_unpacks_is_the_payload_and_nothing_else() -> None:
+    package = opened("guestbook")
+    data = service.payload_archive(package)
+    assert data is not None
+    assert data == service.payload_archive(package)
+    with tarfile.open(fileobj=io.BytesIO(data)) as made:
+        modes = {each.name.removeprefix("./"): each.mode for each in made}
+    assert modes == {"ctl.py": 0o755, "node.py": 0o644, "store.py": 0o644, "web.py": 0o644}
+    bare = service.open_package(archive.write(samples.files(), "shop"))
+    assert service.payload_archive(bare) is None
 
 
 # --- running them ------------------------------------------------------------------------------------------

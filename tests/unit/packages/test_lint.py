@@ -63,7 +63,7 @@ def test_the_sample_is_clean() -> None:
         ({"config": '{"properties": [], "a": "\\ud800"}'}, "config.json", "surrogate"),
         ({"config": " " * (jsontext.MAX_BYTES + 1)}, "config.json", "the limit is"),
         ({"config": {"properties": [{"key": "nodes", "type": "array"}]}}, "config.json", "nodes"),
-        ({"config": config_with(type="float")}, "config.json", "float"),
+        ({"config": config_with(type=["integer"])}, "config.json", "not of type string"),
         ({"config": config_with(range="1-3")}, "config.json", "not of type array"),
         ({"config": config_with(pattern="(")}, "config.json", "not a regular expression"),
         ({"config": config_with(pattern="(?:a?){1000000000}")}, "config.json", "its repeats multiply"),
@@ -149,6 +149,12 @@ def test_the_line_of_a_rendered_problem_is_that_of_the_template() -> None:
     ("changes", "reason"),
     [
         ({"package": {**samples.METADATA, "colour": "red"}}, "'colour' is not known"),
+        ({"config": config_with(type="accesskey")}, "'accesskey' is none of the values"),
+        (
+            {"template": samples.TEMPLATE.replace('"halt"', '"halt", "type": "odd"')},
+            "'odd' is none of the values",
+        ),
+        ({"template": samples.TEMPLATE.replace('"web.env.port"', '"30000-32767"')}, "leads to no number"),
         ({"config": config_with(tooltip="x")}, "'tooltip' is not known"),
         ({"template": samples.TEMPLATE.replace('"role"', '"shape": 1, "role"')}, "'shape' is not known"),
         (
@@ -231,7 +237,32 @@ def test_every_scaffold_is_clean_and_deployable() -> None:
     assert "ctl.py" in package.payload
 
 
-KEYS = ["key", "type", "properties", "default", "range", "min", "max", "nodes", "role", "name", "cluster", "env", "count", "cpu", "memory", "endpoints", "port", "services", "cmd", "volume", "size", "links", "monitor", "health_check"]
+KEYS = [
+    "key",
+    "type",
+    "properties",
+    "default",
+    "range",
+    "min",
+    "max",
+    "nodes",
+    "role",
+    "name",
+    "cluster",
+    "env",
+    "count",
+    "cpu",
+    "memory",
+    "endpoints",
+    "port",
+    "services",
+    "cmd",
+    "volume",
+    "size",
+    "links",
+    "monitor",
+    "health_check",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),

@@ -177,7 +177,8 @@ def test_replicas_count_as_machines() -> None:
 
 
 def test_what_is_not_acted_on_is_kept() -> None:
-    assert spec(metadata_root_access=True).other == {"metadata_root_access": True}
+    made = spec(node(os_reset=False), metadata_root_access=True)
+    assert (made.other, made.roles[0].other) == ({"metadata_root_access": True}, {"os_reset": False})
 
 
 CUSTOM: dict[str, Any] = {

@@ -32,7 +32,7 @@ def test_a_connected_account_is_there_and_its_credential_in_the_vault_alone(worl
     assert (made.status, made.zone, made.owner_path) == (RuntimeStatus.ACTIVE, "south", ":acme:shop:")
     assert world.runtimes.get(ALICE, made.runtime_id) == made
     assert world.vault.secrets == {f"pitrix/runtimes/{made.runtime_id}": {"secret": SECRET}}
-    stored = [item for item in world.table.query_all("RUNTIMES", index="g1")]
+    stored = list(world.table.query_all("RUNTIMES", index="g1"))
     assert SECRET not in repr(stored) + repr(made) + repr(wanted())
 
 

@@ -13,7 +13,7 @@ from chalicelib.i18n import Texts
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.clusters.model import TRANSITIONS, Cluster, JobKind, JobView, Node, Step, StepStatus
-from pitrix.clusters.service import ActionParams
+from pitrix.clusters.requests import ActionParams
 from pitrix.errors import FieldError, InvalidInput, NotFound
 from pitrix.packages import service as packages
 from pitrix.packages.model import Form
@@ -147,6 +147,7 @@ def _cluster(visit: Visit, cluster_id: str) -> dict[str, Any]:
         "busy": bool(cluster.transition) or (view is not None and not view.job.status.ended),
         "actions": _allowed(cluster),
         "services": _custom_services(cluster),
+        "runtime_name": _runtime_name(visit, cluster.runtime_id),
     }
 
 
@@ -161,6 +162,14 @@ def _job(visit: Visit, job_id: str) -> dict[str, Any]:
         "busy": not view.job.status.ended,
         "names": _names(clusters.nodes(visit.who, view.job.cluster_id)),
     }
+
+
+def _runtime_name(visit: Visit, runtime_id: str) -> str:
+    """The runtime's name, or its id when it is no longer connected."""
+    try:
+        return bootstrap.runtimes().get(visit.who, runtime_id).name
+    except NotFound:
+        return runtime_id
 
 
 def _names(nodes: Sequence[Node]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.billing.service import QuoteRequest
 from pitrix.catalog.model import App, Version
-from pitrix.clusters.service import DeployRequest
+from pitrix.clusters.requests import DeployRequest
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, Unprocessable
 from pitrix.packages.model import FieldType, Form
 

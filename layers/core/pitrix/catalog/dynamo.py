@@ -105,7 +105,11 @@ class TableAppStore:
         digest = sha256(repr((scope, wanted, sort)).encode()).hexdigest()[:16]
         start = decode_cursor(cursor, digest).get("sort") if cursor else None
         found: list[tuple[str, App]] = []
-        for examined, (key, app) in enumerate(self._walk(scope, sort, wanted, start), start=1):
+        # Without a filter every row counts: no more are read than the page takes, the row after it, and
+        # the one before it, which a bound includes.
+        chunk = limit + 2 if wanted == AppFilter() else _CHUNK
+        rows = self._walk(scope, sort, wanted, start, chunk)
+        for examined, (key, app) in enumerate(rows, start=1):
             if wanted.accepts(app):
                 found.append((key, app))
             if len(found) > limit:
@@ -125,7 +129,7 @@ class TableAppStore:
             yield _app(item)
 
     def _walk(
-        self, scope: str, sort: AppSort, wanted: AppFilter, after: str | None
+        self, scope: str, sort: AppSort, wanted: AppFilter, after: str | None, chunk: int
     ) -> Iterator[tuple[str, App]]:
         """Yield the rows of a list with their sort keys, in order, from behind ``after``."""
         order = _ORDERS[sort]
@@ -140,7 +144,7 @@ class TableAppStore:
                 f"LIST#{scope}",
                 index=order.index,
                 between=bounds,
-                limit=_CHUNK,
+                limit=chunk,
                 newest_first=order.descending,
             )
             for item in page.items:

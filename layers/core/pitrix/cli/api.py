@@ -22,7 +22,6 @@ _TIMEOUT = httpx.Timeout(35.0, connect=5.0)
 _UPLOAD_TIMEOUT = httpx.Timeout(120.0, connect=5.0)
 #: Renew the access token this many seconds before it expires.
 _RENEW_BEFORE_S = 30
-_CHUNK_BYTES = 64 * 1024
 
 
 def normalised(url: str) -> str:
@@ -75,7 +74,7 @@ class Api:
             base_url=f"{url}/v1",
             timeout=_TIMEOUT,
             transport=transport,
-            headers={"Accept": "application/json", "User-Agent": f"pitrix-cli/{_version()}"},
+            headers={"Accept": "application/json", "User-Agent": f"pitrix-cli/{installed_version()}"},
         )
 
     # --- requests ------------------------------------------------------------------------------------------
@@ -238,8 +237,9 @@ def _given(params: Mapping[str, str | int | None]) -> dict[str, str | int]:
     return {name: value for name, value in params.items() if value not in (None, "")}
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """The version of this package; ``0`` in a checkout that is not installed."""
     try:
         return version("pitrix")
-    except PackageNotFoundError:  # run from a checkout
+    except PackageNotFoundError:
         return "0"

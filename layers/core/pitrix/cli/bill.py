@@ -40,26 +40,24 @@ def usage(
     """Show what was used in a stretch of time; this month by default."""
     cli = Cli.of(ctx)
     report = cli.api.get("/reports/usage", **{"from": start, "to": end})
-    cli.result(report, lambda: _show(cli, report, f"Usage of {report['account']}"))
+    cli.result(report, lambda: _show(cli, report, "Usage"))
 
 
 def _preview(cli: Cli, period: str) -> None:
     invoice = cli.api.post("/invoices:preview", {"period": period or datetime.now(UTC).strftime("%Y-%m")})
-    heading = f"Invoice preview {invoice['period']} of {invoice['account']}"
+    heading = f"Preview of the invoice of {invoice['period']}"
     cli.result(invoice, lambda: _show(cli, invoice, heading))
 
 
 def _show(cli: Cli, report: Any, heading: str) -> None:
     """Print the lines of a usage report or an invoice, which are alike, and their total."""
     currency = report["currency"]
-    cli.out.print(
-        f"{heading}: {render.when(report['starts_at'])} to {render.when(report['ends_at'])}, "
-        f"metered to {render.when(report['metered_to'])}",
-        markup=False,
-        soft_wrap=True,
-    )
+    names = {each["cluster_id"]: each["name"] for each in cli.api.items("/clusters", at_most=1000)}
+    start, end, metered_to = (_utc(report[name]) for name in ("starts_at", "ends_at", "metered_to"))
+    cli.out.print(f"{heading} for {report['account']}", style="bold", markup=False)
+    cli.out.print(f"{start} to {end} (UTC), metered to {metered_to}", markup=False, soft_wrap=True)
     columns = {
-        "CLUSTER": lambda line: line["cluster_id"],
+        "CLUSTER": lambda line: names.get(line["cluster_id"], line["cluster_id"]),
         "CHARGE": lambda line: line["title"],
         "SECONDS": lambda line: line["seconds"],
         "QUANTITY": lambda line: f"{line['quantity']} {line['unit']}",
@@ -68,3 +66,8 @@ def _show(cli: Cli, report: Any, heading: str) -> None:
     }
     render.as_table(cli.out, columns, report["lines"], empty="Nothing was used.")
     cli.out.print(f"Total: {format_money(report['total_micros'], currency)}", style="bold")
+
+
+def _utc(text: str) -> str:
+    """An RFC 3339 time as billing reckons: in UTC, whatever the reader's clock says."""
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from pitrix.cli import account, apps, bill, clusters, deploy, jobs, package, render, runtimes
-from pitrix.cli.api import normalised
+from pitrix.cli.api import installed_version, normalised
 from pitrix.cli.context import Cli, Wiring
 from pitrix.cli.failure import EXIT_FAILED, Failure
 from pitrix.errors import PitrixError
@@ -85,6 +85,12 @@ app.add_typer(bill.app, name="bill")
 app.add_typer(runtimes.app, name="runtimes")
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        render.console().print(f"pitrix {installed_version()}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     ctx: typer.Context,
@@ -99,6 +105,9 @@ def root(
             show_default=False,
         ),
     ] = "",
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version.")
+    ] = False,
 ) -> None:
     """Package applications, publish them, run them on any cloud, and read the bill."""
     wiring = ctx.obj if isinstance(ctx.obj, Wiring) else Wiring()

@@ -2,7 +2,7 @@
 
 Keys::
 
-    CLUSTER#<id>  META               g1 CLUSTERS  <owner path>#<id>    g2 RUNTIME#<id>  <cluster id>, while in use
+    CLUSTER#<id>  META               g1 CLUSTERS  <owner path>#<id>    g2 RUNTIME#<id>  <cluster>, while used
     CLUSTER#<id>  NODE#<node id>
     JOB#<id>      META               g1 JOBS  <owner path>#<id>        g2 CLUSTER#<id>  <job id>
     JOB#<id>      STEP#<part>#<step>
@@ -63,9 +63,7 @@ class DynamoClusters:
         # nobody sees them, and they go again where the claim fails.
         self._write([Put(item=_node_item(node)) for node in nodes])
         self.put_steps(job.job_id, "main", steps)
-        held = Put(
-            item=_cluster_item(cluster), if_absent=new, if_version=None if new else cluster.version_no
-        )
+        held = Put(item=_cluster_item(cluster), if_absent=new, if_version=None if new else cluster.version_no)
         marker = Item(pk="RUNNING", sk=job.job_id)
         try:
             self._table.transact([held, Put(item=_job_item(job), if_absent=True), Put(item=marker)])
@@ -78,16 +76,20 @@ class DynamoClusters:
         return _read(item, Job) if item else None
 
     def jobs(self, owner_path: str, *, limit: int, cursor: str | None) -> tuple[list[Job], str | None]:
-        return _jobs(self._table.query(
-            "JOBS", index="g1", prefix=owner_path, limit=limit, cursor=cursor, newest_first=True
-        ))
+        return _jobs(
+            self._table.query(
+                "JOBS", index="g1", prefix=owner_path, limit=limit, cursor=cursor, newest_first=True
+            )
+        )
 
     def jobs_of_cluster(
         self, cluster_id: str, *, limit: int, cursor: str | None
     ) -> tuple[list[Job], str | None]:
-        return _jobs(self._table.query(
-            f"CLUSTER#{cluster_id}", index="g2", limit=limit, cursor=cursor, newest_first=True
-        ))
+        return _jobs(
+            self._table.query(
+                f"CLUSTER#{cluster_id}", index="g2", limit=limit, cursor=cursor, newest_first=True
+            )
+        )
 
     def unended_jobs(self) -> Iterable[Job]:
         for marker in self._table.query_all("RUNNING"):
@@ -112,10 +114,12 @@ class DynamoClusters:
         ]
 
     def put_steps(self, job_id: str, part: str, steps: Sequence[Step]) -> None:
-        self._write([
-            Put(item=Item(pk=f"JOB#{job_id}", sk=_step_key(part, step.step_id), data=pack(step)))
-            for step in steps
-        ])
+        self._write(
+            [
+                Put(item=Item(pk=f"JOB#{job_id}", sk=_step_key(part, step.step_id), data=pack(step)))
+                for step in steps
+            ]
+        )
 
     def _write(self, writes: Sequence[Write]) -> None:
         for start in range(0, len(writes), _BATCH):

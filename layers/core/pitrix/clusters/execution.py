@@ -2,14 +2,13 @@
 
 Owns the journal: a step is ``running`` in the table before the cloud or an agent is called and carries its
 result afterwards, so that a step that is run again (a retry, an execution that died, an emulator that was
-restarted) finds what was made or makes it under the same idempotency key. Decides no order: that is the plan's.
-Never sleeps: what takes long answers ``pending`` and is asked again by the state machine.
+restarted) finds what was made or makes it under the same idempotency key. Decides no order: that is the
+plan's. Never sleeps: what takes long answers ``pending`` and is asked again by the state machine.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,6 +20,7 @@ from pitrix.clusters.lifecycle import JobClosing
 from pitrix.clusters.model import Cluster, Job, JobError, JobStatus, Node, Step, StepKind, StepStatus
 from pitrix.clusters.ports import AgentChannel, ClusterStore, TaskCallbacks
 from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
+from pitrix.packages import service as packages
 from providers.base import (
     TAG_CLUSTER,
     TAG_NODE,
@@ -324,9 +324,7 @@ class Executor:
         self._store.change_node(node.cluster_id, node.node_id, note)
         if volume.status is VolumeStatus.ERROR:
             raise StepFailed("the cloud could not make the volume")
-        return Outcome(
-            pending=volume.status is VolumeStatus.PENDING, result={"volume_id": volume.volume_id}
-        )
+        return Outcome(pending=volume.status is VolumeStatus.PENDING, result={"volume_id": volume.volume_id})
 
     def _create_machine(self, scene: _Scene) -> Outcome:
         node = self._node(scene)
@@ -473,10 +471,8 @@ class Executor:
             return {"kind": "install_payload", "payload": payload, "name": "install"}
         if step.kind is StepKind.RUN_SERVICE:
             service = role.services[step.params["service"]]
-            given = step.params.get("params")
-            # The cluster specification hands a service's parameters over as one JSON argument.
-            argument = f" {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
-            return {"cmd": service.cmd + argument, "name": service.name}
+            command = packages.service_command(service, step.params.get("params") or {})
+            return {"cmd": command, "name": service.name}
         if step.kind is StepKind.STOP_WATCHING:
             return {"kind": "stop_health_check", "name": "stop watching"}
         assert check is not None, "only nodes with a health check are checked"
@@ -542,4 +538,3 @@ def _tags(cluster: Cluster, node: Node | None = None) -> dict[str, str]:
 
 def _resource_name(cluster: Cluster, what: str) -> str:
     return f"pitrix-{cluster.cluster_id[-6:].lower()}-{what}"
-

@@ -1,7 +1,7 @@
 """How a job ends: what becomes of its cluster and nodes, what is metered from then on, and who is told.
 
-Owns the effects of success and failure of every kind of job. Each is idempotent, because the state machine may
-run it again: usage events carry ids made of the job's, and the job itself is closed last.
+Owns the effects of success and failure of every kind of job. Each is idempotent, because the state machine
+may run it again: usage events carry ids made of the job's, and the job itself is closed last.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class JobClosing:
             first = job.error or error
             error = JobError(
                 code=first.code,
-                message=f"{first.message}. Cleaning up failed, too: {error.message}. Cease the cluster to retry.",
+                message=f"{first.message}. Cleaning up failed, too: {error.message}. Cease it to retry.",
                 step_id=first.step_id,
             )
         self._release(job, ClusterStatus.FAILED if job.kind is JobKind.DEPLOY else None)

@@ -104,14 +104,16 @@ class StepKind(StrEnum):
         return self in _BY_AGENT
 
 
-_BY_AGENT = frozenset({
-    StepKind.AWAIT_AGENT,
-    StepKind.INSTALL_PAYLOAD,
-    StepKind.RUN_SERVICE,
-    StepKind.CHECK_HEALTH,
-    StepKind.WATCH_HEALTH,
-    StepKind.STOP_WATCHING,
-})
+_BY_AGENT = frozenset(
+    {
+        StepKind.AWAIT_AGENT,
+        StepKind.INSTALL_PAYLOAD,
+        StepKind.RUN_SERVICE,
+        StepKind.CHECK_HEALTH,
+        StepKind.WATCH_HEALTH,
+        StepKind.STOP_WATCHING,
+    }
+)
 
 
 @dataclass(kw_only=True)

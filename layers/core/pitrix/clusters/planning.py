@@ -1,10 +1,10 @@
 """Plans: which steps an operation takes, in which layers, and what they touch.
 
-Owns the order of things: networks before machines, frontgate before drones, ``init`` before ``start`` (after it
-where the package says ``post_start_service``), roles by their services' ``order``, stopping in the order of
-``stop``. Pure functions of a cluster and its nodes; nothing is called and nothing is stored. The life cycle of
-services is that of the AppCenter cluster specification (``cluster.json``: services, order,
-nodes_to_execute_on, post_start_service).
+Owns the order of things: networks before machines, frontgate before drones, ``init`` before ``start``
+(after it where the package says ``post_start_service``), roles by their services' ``order``, stopping in
+the order of ``stop``. Pure functions of a cluster and its nodes; nothing is called and nothing is stored.
+The life cycle of services is that of the AppCenter cluster specification (``cluster.json``: services,
+order, nodes_to_execute_on, post_start_service).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pitrix.clusters.model import Cluster, Layer, Node, Plan, Step, StepKind
-from pitrix.errors import FieldError, InvalidInput
 from pitrix.packages.model import RoleSpec, ServiceSpec
 
 #: The proxy needs little: it relays frames and keeps none (see infra/agent).
@@ -44,27 +43,41 @@ def deploy(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int, pa
     frontgates = [node for node in nodes if node.frontgate]
     build = _Builder()
     build.layer("network", [build.step(StepKind.CREATE_NETWORK, f"Create the network of {cluster.name}")])
-    build.layer("storage and proxy", [*_create_volumes(build, cluster, members), *(
-        build.step(StepKind.CREATE_FRONTGATE, f"Create the machine {node.name}, the network's proxy", node)
-        for node in frontgates
-    )])
+    build.layer(
+        "storage and proxy",
+        [
+            *_create_volumes(build, cluster, members),
+            *(
+                build.step(
+                    StepKind.CREATE_FRONTGATE, f"Create the machine {node.name}, the network's proxy", node
+                )
+                for node in frontgates
+            ),
+        ],
+    )
     build.layer("proxy online", _await_agents(build, frontgates, agent_deadline_s))
-    build.layer("machines", [
-        build.step(StepKind.CREATE_MACHINE, f"Create the machine {node.name} ({_size(node)})", node)
-        for node in members
-    ])
+    build.layer(
+        "machines",
+        [
+            build.step(StepKind.CREATE_MACHINE, f"Create the machine {node.name} ({_size(node)})", node)
+            for node in members
+        ],
+    )
     build.layer("agents online", _await_agents(build, members, agent_deadline_s))
     build.layer("metadata", [build.step(StepKind.PUBLISH_METADATA, "Tell every node about the cluster")])
     if payload:
-        build.layer("application files", [
-            build.step(
-                StepKind.INSTALL_PAYLOAD,
-                f"Install the application's files on {node.name}",
-                node,
-                timeout_s=INSTALL_TIMEOUT_S,
-            )
-            for node in members
-        ])
+        build.layer(
+            "application files",
+            [
+                build.step(
+                    StepKind.INSTALL_PAYLOAD,
+                    f"Install the application's files on {node.name}",
+                    node,
+                    timeout_s=INSTALL_TIMEOUT_S,
+                )
+                for node in members
+            ],
+        )
     _services(build, cluster, members, "init", lambda service: not service.post_start_service)
     _services(build, cluster, members, "start")
     _services(build, cluster, members, "init", lambda service: service.post_start_service)
@@ -78,9 +91,10 @@ def start(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int) -> 
     frontgates = [node for node in nodes if node.frontgate]
     build = _Builder()
     for name, group in (("proxy", frontgates), ("machines", members)):
-        build.layer(name, [
-            build.step(StepKind.START_MACHINE, f"Start the machine {node.name}", node) for node in group
-        ])
+        build.layer(
+            name,
+            [build.step(StepKind.START_MACHINE, f"Start the machine {node.name}", node) for node in group],
+        )
         build.layer(f"{name} online", _await_agents(build, group, agent_deadline_s))
     build.layer("metadata", [build.step(StepKind.PUBLISH_METADATA, "Tell every node about the cluster")])
     _services(build, cluster, members, "start")
@@ -94,43 +108,36 @@ def stop(cluster: Cluster, nodes: Sequence[Node]) -> Plan:
     build = _Builder()
     _stop_watching(build, cluster, members)
     _services(build, cluster, members, "stop")
-    build.layer("machines", [
-        build.step(StepKind.STOP_MACHINE, f"Stop the machine {node.name}", node) for node in nodes
-    ])
+    build.layer(
+        "machines",
+        [build.step(StepKind.STOP_MACHINE, f"Stop the machine {node.name}", node) for node in nodes],
+    )
     return build.plan(cluster)
 
 
 def run_service(
-    cluster: Cluster, nodes: Sequence[Node], role: str | None, name: str, params: Mapping[str, Any]
+    cluster: Cluster, nodes: Sequence[Node], name: str, params_by_role: Mapping[str, Mapping[str, Any]]
 ) -> Plan:
-    """Return how the custom service ``name`` is run, on the nodes of ``role`` or of each role that has it.
+    """Return how the custom service ``name`` is run.
 
-    Raises:
-        InvalidInput: no such role or service, or an unknown or missing parameter.
+    Args:
+        params_by_role: The roles whose nodes run it, each with the complete parameters of its service.
     """
-    known = {r.role: sorted(s.name for s in r.services.values() if s.custom) for r in cluster.roles}
-    if role is not None and role not in known:
-        raise _bad("role", f"{role!r} is no role of this cluster; it has {_listed(known)}")
-    holders = [r for r in cluster.roles if role in (None, r.role) and name in known[r.role]]
-    if not holders:
-        offered = sorted({service for services in known.values() for service in services})
-        raise _bad("service", f"{name!r} is no custom service here; there are {_listed(offered)}")
     build = _Builder()
-    steps = []
-    for holder in holders:
-        service = holder.services[name]
-        given = _service_params(service, params)
-        steps += [
+    build.layer(
+        name,
+        [
             build.step(
                 StepKind.RUN_SERVICE,
                 f"Run {name!r} on {node.name}",
                 node,
-                timeout_s=service.timeout_s,
-                params={"service": name, "params": given},
+                timeout_s=cluster.role(role).services[name].timeout_s,
+                params={"service": name, "params": dict(params)},
             )
-            for node in _executing(holder, service, nodes)
-        ]
-    build.layer(name, steps)
+            for role, params in params_by_role.items()
+            for node in _executing(cluster.role(role), cluster.role(role).services[name], nodes)
+        ],
+    )
     return build.plan(cluster)
 
 
@@ -191,7 +198,9 @@ class _Builder:
             self._layers.append(layer)
 
     def plan(self, cluster: Cluster) -> Plan:
-        facts = [(s.step_id, s.kind, s.node_id, s.params, s.timeout_s) for la in self._layers for s in la.steps]
+        facts = [
+            (s.step_id, s.kind, s.node_id, s.params, s.timeout_s) for la in self._layers for s in la.steps
+        ]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
         return Plan(
             layers=self._layers,
@@ -258,32 +267,43 @@ def _executing(role: RoleSpec, service: ServiceSpec, nodes: Sequence[Node]) -> l
 
 def _health(build: _Builder, cluster: Cluster, members: Sequence[Node]) -> None:
     watched = _watched(cluster, members)
-    build.layer("health", [
-        build.step(
-            StepKind.CHECK_HEALTH,
-            f"Check the health of {node.name}",
-            node,
-            timeout_s=HEALTH_ATTEMPTS * 2 + _check_timeout_s(cluster, node),
-        )
-        for node in watched
-    ])
-    build.layer("watch", [
-        build.step(StepKind.WATCH_HEALTH, f"Watch the health of {node.name}", node, timeout_s=WATCH_TIMEOUT_S)
-        for node in watched
-    ])
+    build.layer(
+        "health",
+        [
+            build.step(
+                StepKind.CHECK_HEALTH,
+                f"Check the health of {node.name}",
+                node,
+                timeout_s=HEALTH_ATTEMPTS * 2 + _check_timeout_s(cluster, node),
+            )
+            for node in watched
+        ],
+    )
+    build.layer(
+        "watch",
+        [
+            build.step(
+                StepKind.WATCH_HEALTH, f"Watch the health of {node.name}", node, timeout_s=WATCH_TIMEOUT_S
+            )
+            for node in watched
+        ],
+    )
 
 
 def _stop_watching(build: _Builder, cluster: Cluster, members: Sequence[Node]) -> None:
-    build.layer("stop watching", [
-        build.step(
-            StepKind.STOP_WATCHING,
-            f"Stop watching the health of {node.name}",
-            node,
-            timeout_s=WATCH_TIMEOUT_S,
-            optional=True,
-        )
-        for node in _watched(cluster, members)
-    ])
+    build.layer(
+        "stop watching",
+        [
+            build.step(
+                StepKind.STOP_WATCHING,
+                f"Stop watching the health of {node.name}",
+                node,
+                timeout_s=WATCH_TIMEOUT_S,
+                optional=True,
+            )
+            for node in _watched(cluster, members)
+        ],
+    )
 
 
 def _watched(cluster: Cluster, members: Sequence[Node]) -> list[Node]:
@@ -301,50 +321,40 @@ def _check_timeout_s(cluster: Cluster, node: Node) -> int:
 
 def _release(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:
     """Add what removes every resource that is known of, and then a search for those that are not."""
-    build.layer("machines", [
-        build.step(StepKind.DELETE_MACHINE, f"Delete the machine {node.name}", node)
-        for node in nodes
-        if node.machine_id
-    ])
-    build.layer("volumes", [
-        build.step(
-            StepKind.DELETE_VOLUME, f"Delete a volume of {node.name}", node, params={"volume_id": volume_id}
-        )
-        for node in nodes
-        for volume_id in node.volume_ids
-    ])
-    if cluster.network_id:
-        build.layer("network", [
+    build.layer(
+        "machines",
+        [
+            build.step(StepKind.DELETE_MACHINE, f"Delete the machine {node.name}", node)
+            for node in nodes
+            if node.machine_id
+        ],
+    )
+    build.layer(
+        "volumes",
+        [
             build.step(
-                StepKind.DELETE_NETWORK, "Delete the network", params={"network_id": cluster.network_id}
+                StepKind.DELETE_VOLUME,
+                f"Delete a volume of {node.name}",
+                node,
+                params={"volume_id": volume_id},
             )
-        ])
-    build.layer("search", [
-        build.step(StepKind.SWEEP, "Look for anything of this cluster that is left at the cloud")
-    ])
-
-
-def _service_params(service: ServiceSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = sorted(set(given) - set(service.service_params))
-    if unknown:
-        raise _bad(
-            f"params/{unknown[0]}",
-            f"is no parameter of {service.name!r}; it takes {_listed(service.service_params)}",
+            for node in nodes
+            for volume_id in node.volume_ids
+        ],
+    )
+    if cluster.network_id:
+        build.layer(
+            "network",
+            [
+                build.step(
+                    StepKind.DELETE_NETWORK, "Delete the network", params={"network_id": cluster.network_id}
+                )
+            ],
         )
-    complete = {**service.service_params, **given}
-    missing = sorted(name for name, value in complete.items() if value is None)
-    if missing:
-        raise _bad(f"params/{missing[0]}", f"is required by {service.name!r}")
-    return complete
+    build.layer(
+        "search", [build.step(StepKind.SWEEP, "Look for anything of this cluster that is left at the cloud")]
+    )
 
 
 def _size(node: Node) -> str:
     return f"{node.cpu} CPU, {node.memory_mib} MiB"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "none"
-
-
-def _bad(field: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{field}: {message}.", errors=[FieldError(field, message)])

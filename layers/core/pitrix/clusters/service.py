@@ -1,15 +1,16 @@
 """What users do with clusters: preview, deploy, look, act, follow the job.
 
-Owns who may do what and when: a cluster is held by one job at a time, and every operation is a plan that can be
-read before it runs. Does nothing at a cloud itself: it writes the job down and starts its state machine.
+Owns who may do what and when: a cluster is held by one job at a time, and every operation is a plan that
+can be read before it runs. Does nothing at a cloud itself: it writes the job down and starts its state
+machine.
 
 Next: ``planning.py`` for the plans, ``execution.py`` for what the state machines call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pitrix import ids
@@ -31,9 +32,10 @@ from pitrix.clusters.model import (
     StepStatus,
 )
 from pitrix.clusters.ports import ClusterStore, StateMachines
+from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
 from pitrix.events import EventBus
-from pitrix.identity.model import Principal, require, require_owned
+from pitrix.identity.model import SYSTEM, Principal, require, require_owned
 from pitrix.packages import service as packages
 from pitrix.packages.model import ClusterSpec, Package, RoleSpec
 from pitrix.runtimes.model import Runtime
@@ -41,26 +43,6 @@ from pitrix.runtimes.model import Runtime
 #: A plan larger than this is refused: one job's history must stay under 25,000 events (Step Functions quota).
 MAX_NODES = 200
 _NAME_LENGTH = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeployRequest:
-    """What a user sends to deploy an application; ``answers`` are those to the version's form."""
-
-    app_id: str
-    runtime_id: str
-    version_id: str | None = None
-    name: str | None = None
-    answers: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActionParams:
-    """What an action may need: ``run-service`` takes a service, a role and the service's parameters."""
-
-    service: str | None = None
-    role: str | None = None
-    params: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +131,9 @@ class ClusterService:
             raise Unprocessable(f"{app.title or app.name} has no released version that could be deployed.")
         version = self._catalog.get_version(who, app.app_id, version_id)
         if version.status != "released":
-            raise Unprocessable(f"Version {version.name} is {version.status}; only a released one is deployed.")
+            raise Unprocessable(
+                f"Version {version.name} is {version.status}; only released ones are deployed."
+            )
         runtime = self._runtime(who, request.runtime_id)
         package = self._catalog.load_package(who, version_id)
         spec = self._render(package, request)
@@ -183,10 +167,7 @@ class ClusterService:
     ) -> Cluster:
         name = (request.name or spec.name or app.name).strip()
         if not 1 <= len(name) <= _NAME_LENGTH:
-            raise InvalidInput(
-                f"name: must have 1 to {_NAME_LENGTH} characters.",
-                errors=[FieldError("name", f"must have 1 to {_NAME_LENGTH} characters")],
-            )
+            raise _bad("name", f"must have 1 to {_NAME_LENGTH} characters")
         now = self._clock.now()
         return Cluster(
             cluster_id=ids.new("cl"),
@@ -250,10 +231,7 @@ class ClusterService:
         require(who, "clusters", "update")
         self.get(who, cluster_id)
         if name is not None and not 1 <= len(name.strip()) <= _NAME_LENGTH:
-            raise InvalidInput(
-                f"name: must have 1 to {_NAME_LENGTH} characters.",
-                errors=[FieldError("name", f"must have 1 to {_NAME_LENGTH} characters")],
-            )
+            raise _bad("name", f"must have 1 to {_NAME_LENGTH} characters")
 
         def change(cluster: Cluster) -> None:
             if if_version is not None and cluster.version_no != if_version:
@@ -321,15 +299,32 @@ class ClusterService:
         elif kind is JobKind.STOP:
             plan = planning.stop(cluster, nodes)
         elif kind is JobKind.RUN_SERVICE:
-            if params.service is None:
-                raise InvalidInput(
-                    "service: is required; name the custom service to run.",
-                    errors=[FieldError("service", "is required")],
-                )
-            plan = planning.run_service(cluster, nodes, params.role, params.service, params.params)
+            service, params_by_role = self._service_call(cluster, params)
+            plan = planning.run_service(cluster, nodes, service, params_by_role)
         else:
             plan = planning.cease(cluster, nodes, running=cluster.status is ClusterStatus.ACTIVE)
         return cluster, kind, plan
+
+    def _service_call(self, cluster: Cluster, asked: ActionParams) -> tuple[str, dict[str, dict[str, Any]]]:
+        """Return the custom service that is asked for and, by role that runs it, its checked parameters."""
+        offered = {
+            role.role: {name for name, service in role.services.items() if service.custom and service.cmd}
+            for role in cluster.roles
+        }
+        if asked.role is not None and asked.role not in offered:
+            raise _bad("role", f"{asked.role!r} is no role of this cluster; it has {_listed(offered)}")
+        holders = [r for r, names in offered.items() if asked.role in (None, r) and asked.service in names]
+        if asked.service is None or not holders:
+            known = _listed({name for names in offered.values() for name in names})
+            raise _bad("service", f"{asked.service!r} is no custom service here; there are {known}")
+        # The package of a running cluster is read as the platform: its version may be suspended by now.
+        package = self._catalog.load_package(SYSTEM, cluster.version_id)
+        return asked.service, {
+            role: packages.complete_service_params(
+                packages.service_form(package, role, asked.service), asked.params
+            )
+            for role in holders
+        }
 
     # --- jobs ----------------------------------------------------------------------------------------------
 
@@ -485,3 +480,11 @@ def _action(name: str) -> JobKind:
             return kind
     known = ", ".join(kind.value for kind in actions)
     raise NotFound(f"There is no action {name!r} on clusters; there are: {known}.")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in sorted(names)) or "none"
+
+
+def _bad(field: str, message: str) -> InvalidInput:
+    return InvalidInput(f"{field}: {message}.", errors=[FieldError(field, message)])

@@ -43,6 +43,11 @@ _KNOWN = {
     "reserved_ips", "health_check", "monitor", "display_tabs", "backup_policy", "upgrade_policy",
     "incremental_backup_supported", "upgrading_policy", "multi_zone_policy", "custom_metadata",
 }  # fmt: skip
+_KNOWN_OF_NODE = {
+    "role", "container", "count", "cpu", "memory", "gpu", "gpu_class", "instance_class", "volume", "replica",
+    "passphraseless", "services", "env", "health_check", "monitor", "advanced_actions", "user_access",
+    "vertical_scaling_policy", "server_id_upper_bound", "loadbalancer", "custom_metadata",
+}  # fmt: skip
 
 
 def build(raw: Mapping[str, Any], links: Mapping[str, str] | None = None) -> ClusterSpec:
@@ -163,6 +168,7 @@ def _role(node: Mapping[str, Any], cluster: Mapping[str, Any]) -> RoleSpec:
         if isinstance(balancers, list)
         else [],
         metadata=dict(node.get("custom_metadata") or {}),
+        other={key: value for key, value in node.items() if key not in _KNOWN_OF_NODE},
     )
 
 

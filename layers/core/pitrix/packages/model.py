@@ -307,6 +307,7 @@ class RoleSpec:
         server_id_upper_bound: Largest number a node may be given; ``None`` for no bound.
         loadbalancers: Answers of the role's load balancer fields.
         metadata: Custom metadata of the package for this role.
+        other: Keys of the rendered role that this version of Pitrix keeps but does not act on.
     """
 
     role: str
@@ -332,6 +333,7 @@ class RoleSpec:
     server_id_upper_bound: int | None = None
     loadbalancers: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
 
     @property
     def machines(self) -> int:

@@ -1,7 +1,8 @@
 """Checking decoded JSON against our JSON Schemas (2020-12), as problems with lines and hints.
 
-Owns the schemas below ``schemas/`` and one keyword of ours: ``warnUnknown``, which warns of keys that
-``properties`` does not name (the wild is wide: unknown keys never stop a package).
+Owns the schemas below ``schemas/`` and two keywords of ours, since the wild is wide and what we do not know
+must not stop a package: ``warnUnknown`` warns of keys that ``properties`` does not name, ``suggested`` of
+values other than those it lists.
 """
 
 from __future__ import annotations
@@ -26,15 +27,12 @@ def check(document: Document, schema: str) -> list[Problem]:
         if len(problems) == MAX_PROBLEMS:
             problems.append(Problem(file=document.file, message="there are more problems; mend these first"))
             break
-        unknown = error.validator == "warnUnknown"
-        problems.append(
-            document.problem(
-                pointer_of(error.absolute_path),
-                error.message if unknown else _message(error),
-                "check the spelling, or leave it: it is kept but not acted on" if unknown else _hint(error),
-                Severity.WARNING if unknown else Severity.ERROR,
-            )
-        )
+        at = pointer_of(error.absolute_path)
+        if error.validator in ("warnUnknown", "suggested"):
+            hint = "check the spelling, or leave it: it is kept but not acted on"
+            problems.append(document.problem(at, error.message, hint, Severity.WARNING))
+        else:
+            problems.append(document.problem(at, _message(error), _hint(error)))
     return sorted(problems, key=lambda each: each.line)
 
 
@@ -64,11 +62,19 @@ def _warn_unknown(validator: Any, enabled: bool, instance: Any, schema: dict[str
             yield ValidationError(f"the key {str(key)[:80]!r} is not known", path=[key])
 
 
+def _warn_other(validator: Any, known: list[str], instance: Any, schema: dict[str, Any]) -> Iterator[Any]:
+    from jsonschema import ValidationError
+
+    if isinstance(instance, str) and instance not in known:
+        shown = ", ".join(each for each in known if each)
+        yield ValidationError(f"{instance[:80]!r} is none of the values that are known: {shown}")
+
+
 @cache
 def _validator(name: str) -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     text = resources.files("pitrix.packages").joinpath("schemas", f"{name}.json").read_text("utf-8")
-    ours = extend(Draft202012Validator, {"warnUnknown": _warn_unknown})
+    ours = extend(Draft202012Validator, {"warnUnknown": _warn_unknown, "suggested": _warn_other})
     return ours(json.loads(text))

@@ -6,8 +6,8 @@ them, and builds a Jinja2 syntax tree: no text of a package is ever handed to Ji
 no sandbox to escape from.  A value is inserted as JSON; inside of a longer string, as the inside of a JSON
 string.  Never knows what a key means: the caller looks values up.
 
-What is understood: values (``.a.b``, ``a.b``, ``{a.b}``, ``&a.b``), comments, the sections ``#a.b``, ``^a.b`` and
-``/a.b`` as conditions, and ``if``, ``else if``, ``else``, ``end`` with ``not``, ``eq`` and ``ne``.
+What is understood: values (``.a.b``, ``a.b``, ``{a.b}``, ``&a.b``), comments, ``#a.b``, ``^a.b``, ``/a.b`` as
+conditions, and ``if``, ``else if``, ``else``, ``end`` with ``not``, ``eq`` and ``ne``.
 """
 
 from __future__ import annotations
