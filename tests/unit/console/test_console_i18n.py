@@ -111,3 +111,48 @@ def test_times_and_amounts_are_said() -> None:
     ]
     assert english.count("cluster.count", 1) == "1 node"
     assert english.of("status", "never_heard") == "never heard"
+
+
+def test_every_state_has_a_word() -> None:
+    from typing import get_args
+
+    from pitrix.catalog.model import AppSort, VersionStatus
+    from pitrix.clusters.model import TRANSITIONS, ClusterStatus, JobKind, JobStatus, NodeStatus, StepKind
+    from pitrix.identity.model import BUILT_IN_ROLES
+    from pitrix.repos.model import Outcome
+    from pitrix.runtimes.model import RuntimeStatus
+
+    statuses = [
+        *ClusterStatus,
+        *NodeStatus,
+        *JobStatus,
+        *RuntimeStatus,
+        *(word for word, _ in TRANSITIONS.values()),
+    ]
+    wanted = {f"status.{status}" for status in [*statuses, *get_args(VersionStatus), *get_args(Outcome)]}
+    wanted |= {f"step.{kind}" for kind in StepKind} | {f"kind.{kind}" for kind in JobKind}
+    wanted |= {f"role.{role}" for role in BUILT_IN_ROLES} | {
+        f"store.sort_{sort}" for sort in get_args(AppSort)
+    }
+    wanted |= {
+        f"action.{part}{kind}"
+        for kind in JobKind
+        if kind is not JobKind.DEPLOY
+        for part in ("", "ask_", "means_")
+    }
+    assert wanted - set(i18n.catalog("en")) == set()
+
+
+def test_every_error_that_a_page_can_meet_has_a_title() -> None:
+    from pitrix import errors
+
+    met_by_jobs_only = (errors.ProviderError, errors.StepFailed, errors.JobCancelled)
+    met = {
+        kind.code
+        for kind in vars(errors).values()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.PitrixError)
+        and not issubclass(kind, (*met_by_jobs_only, errors.Unauthenticated))
+    }
+    titles = {key.removeprefix("problem.") for key in i18n.catalog("en") if key.startswith("problem.")}
+    assert titles - {"home", "reference"} == met

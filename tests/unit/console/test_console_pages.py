@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from pitrix import bootstrap
+from pitrix.clusters import planning
+from pitrix.clusters.model import Job
 from pitrix.clusters.requests import DeployRequest
+from pitrix.errors import InvalidInput
 from tests.unit.console.gateway import Answer, Gateway, Visitor
 from tests.unit.console.world import PASSWORD, World
 
@@ -62,7 +65,20 @@ def test_an_app_page_tells_of_the_package(visitor: Visitor, world: World) -> Non
     assert page.status == 200
     assert "<strong>store</strong> keeps the messages" in page.body
     assert "1.0.0" in page.body
+    assert "USD 0.086505" in page.body
     assert f"/apps/{world.apps['guestbook']}/deploy" in page.body
+
+
+def test_an_app_that_insists_on_answers_has_no_price_yet(
+    visitor: Visitor, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise InvalidInput("1 answer(s) cannot be used")
+
+    monkeypatch.setattr(world.billing, "quote_request", refuse)
+    page = visitor.get(f"/apps/{world.apps['guestbook']}")
+    assert page.status == 200
+    assert "USD" not in page.body
 
 
 def test_what_does_not_exist_is_a_designed_page(visitor: Visitor) -> None:
@@ -312,6 +328,24 @@ def test_a_failed_deployment_gives_the_reason(alice: Visitor, world: World) -> N
     assert "ended with &lt;b&gt;exit code 1&lt;/b&gt;" in page
     assert "Nothing is left at the cloud" in page
     assert f'href="/clusters/{begun.cluster.cluster_id}/actions/cease"' in page
+
+
+def test_a_clean_up_is_shown_after_the_plan(alice: Visitor, world: World) -> None:
+    begun = deploy(world)
+    world.run(begun.job.job_id, 3)
+    (cluster, job) = (begun.cluster, begun.job)
+    nodes = world.clusters.nodes(world.principal("alice"), cluster.cluster_id)
+    clean_up = planning.undo(cluster, nodes)
+
+    def turn(job: Job) -> None:
+        job.part, job.undo_layers = "undo", [layer.name for layer in clean_up.layers]
+
+    world.store.put_steps(job.job_id, "undo", clean_up.steps)
+    world.store.change_job(job.job_id, turn)
+    page = alice.get(f"/jobs/{job.job_id}").body
+    assert "taking back what was made" in page
+    assert page.index("Watch the health") < page.index("Final search")
+    assert page.count("Look for anything of this cluster") == 1
 
 
 def test_an_action_is_confirmed_then_done(alice: Visitor, world: World) -> None:

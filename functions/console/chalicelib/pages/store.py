@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from chalicelib import readme, render
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.catalog.model import App, AppSort
-from pitrix.errors import NotFound
+from pitrix.errors import InvalidInput, NotFound, Unprocessable
+from pitrix.identity.model import SYSTEM
+
+if TYPE_CHECKING:
+    from pitrix.billing.model import Quote
 
 _A_PAGE = 24
 _VERSIONS = 20
@@ -51,7 +55,13 @@ def app_page(visit: Visit, app_id: str) -> Reply:
     versions = catalog.list_versions(visit.who, app_id, limit=_VERSIONS).versions
     shelves = {shelf.category_id: _name(shelf.name, visit.locale) for shelf in catalog.categories(visit.who)}
     return render.page(
-        visit, "app.html", app=app, versions=versions, shelves=shelves, readme=_readme(visit, app)
+        visit,
+        "app.html",
+        app=app,
+        versions=versions,
+        shelves=shelves,
+        readme=_readme(visit, app),
+        price=_price(app),
     )
 
 
@@ -65,6 +75,22 @@ def _readme(visit: Visit, app: App) -> str:
         if text:
             return readme.to_html(text, title=app.title)
     return ""
+
+
+def _price(app: App) -> Quote | None:
+    """What an hour costs with the package's defaults; none where a package insists on answers of its own.
+
+    Asked as the platform: prices are public, and a visitor holds no permission to ask for quotes.
+    """
+    from pitrix.billing.service import QuoteRequest
+
+    if not app.latest_version_id:
+        return None
+    request = QuoteRequest(app_id=app.app_id, version_id=app.latest_version_id, answers={})
+    try:
+        return bootstrap.billing().quote_request(SYSTEM, request)
+    except (InvalidInput, Unprocessable):
+        return None
 
 
 def _name(names: dict[str, str], locale: str) -> str:
