@@ -9,11 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra.local.check import find_browser
 from tests.local_platform import DidNotStart, LocalPlatform, start
 
+_BROWSER_FLAGS = [
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 _HERE = Path(__file__).parent
 
 
@@ -47,3 +58,27 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real Chromium, driven by Playwright. Not having one is a failure, unless PITRIX_NO_BROWSER=1 says
+    otherwise.
+
+    One a module and not one a run: while it is open, Playwright's event loop keeps others from running.
+    """
+    if os.environ.get("PITRIX_NO_BROWSER") == "1":
+        pytest.skip("PITRIX_NO_BROWSER=1")
+    path = find_browser()
+    if path is None:
+        pytest.fail(
+            "There is no Chromium: install one (apt-get install chromium), name one with PITRIX_CHROMIUM, "
+            "or skip these tests with PITRIX_NO_BROWSER=1.",
+            pytrace=False,
+        )
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=_BROWSER_FLAGS)
+        yield started
+        started.close()

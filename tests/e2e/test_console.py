@@ -1,14 +1,12 @@
 """The main job by clicking: from the store to a running application to the bill, in a real Chromium.
 
-Nothing but the browser touches the platform. Needs Debian's ``chromium`` (or ``CHROMIUM`` naming one).
+Nothing but the browser touches the platform. The browser comes from ``tests/conftest.py``.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -17,27 +15,10 @@ import pytest
 
 from tests.local_platform import LocalPlatform
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or ""
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 #: A deployment of three machines takes seconds on an idle laptop, and far longer on a busy one.
 DEPLOYED_WITHIN_MS = 240_000
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def package(tmp_path: Path, name: str, **changed: Callable[[str], str]) -> bytes
     for path, data in files.items():
         change = changed.get(path.name.split(".")[0], lambda text: text)
         if path.name == "package.json":
-            described = json.loads(data) | {"name": name}
+            described = json.loads(data) | {"name": name, "title": name}
             data = json.dumps(described).encode()
         target = tmp_path / name / path
         target.parent.mkdir(parents=True, exist_ok=True)
