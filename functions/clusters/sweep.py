@@ -8,4 +8,4 @@ from pitrix import bootstrap
 
 
 def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:
-    return {"resumed": bootstrap.clusters().sweep()}
+    return {"resumed": bootstrap.sweeper().sweep()}

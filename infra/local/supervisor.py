@@ -35,6 +35,8 @@ AGENT_BUNDLE_KEY = "agent/agent.pyz"
 STAGE = "live"
 """The one stage of both APIs in template.yaml."""
 
+#: Machines on the laptop boot in a moment; somebody who waits for a failure should not wait long.
+_AGENT_DEADLINE_S = 120
 _EMULATOR_GRACE_S = 20
 _HYPERVISOR_GRACE_S = 15
 _HEALTHY_WITHIN_S = 30
@@ -245,6 +247,7 @@ class Platform:
             "PilotUrl": f"ws://127.0.0.1:{self.port}{PILOT_PREFIX}",
             "PilotManagementUrl": f"{self.url}{PILOT_PREFIX}",
             "LocalCloudUrl": f"http://127.0.0.1:{hypervisor_port}",
+            "AgentDeadlineSeconds": str(_AGENT_DEADLINE_S),
             "AgentBundleKey": AGENT_BUNDLE_KEY,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -78,6 +79,39 @@ def test_every_route_but_the_public_ones_needs_a_token(template: dict[str, Any])
     assert open_routes - public_store == {
         "GET /v1/health", "GET /v1/openapi.json", "POST /v1/tokens", "POST /v1/tokens/revoke",
     }  # fmt: skip
+
+
+def _services_of(function: dict[str, Any]) -> set[str]:
+    """Return the builders of ``pitrix.bootstrap`` that a function's code calls."""
+    folder = ROOT / function["CodeUri"]
+    files = [folder / f"{function['Handler'].rsplit('.', 1)[0]}.py", *folder.glob("chalicelib/**/*.py")]
+    return {
+        node.func.attr
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "bootstrap"
+        and not node.args
+    }
+
+
+def test_every_function_is_given_what_its_services_need(functions: dict[str, dict[str, Any]]) -> None:
+    """Each builds its services with the variables of its own template entry, and nothing else."""
+    offenders = {}
+    for name, function in functions.items():
+        services = _services_of(function)
+        assert services, f"{name} calls no service"
+        code = "from pitrix import bootstrap; " + "; ".join(f"bootstrap.{s}()" for s in sorted(services))
+        given = dict.fromkeys(function["Environment"]["Variables"], "1")
+        env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT / 'layers/core'}:{ROOT}", **given}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False
+        )
+        if done.returncode:
+            offenders[name] = done.stderr.strip().splitlines()[-1]
+    assert offenders == {}
 
 
 def test_one_invoke_permission_a_function(template: dict[str, Any]) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from pitrix.billing.service import BillingService
     from pitrix.billing.specs import DeploymentSpecs
     from pitrix.catalog.service import CatalogService
+    from pitrix.clusters.aws import StepFunctionsMachines
     from pitrix.clusters.execution import Executor
     from pitrix.clusters.service import ClusterService
+    from pitrix.clusters.sweeping import Sweeper
     from pitrix.events import EventBus
     from pitrix.identity.service import IdentityService
     from pitrix.pilot.service import PilotService
@@ -209,26 +211,40 @@ def catalog() -> CatalogService:
 @_once
 def clusters() -> ClusterService:
     """Return the service of clusters and jobs."""
-    from pitrix.clusters.aws import StepFunctionsMachines
     from pitrix.clusters.dynamo import DynamoClusters
-    from pitrix.clusters.model import JobKind
     from pitrix.clusters.service import ClusterService
 
-    given = settings()
     return ClusterService(
         store=DynamoClusters(table("clusters")),
         catalog=catalog(),
         runtime=lambda who, runtime_id: runtimes().get(who, runtime_id),
         quote=lambda who, spec, runtime: billing().quote(who, spec, runtime),
-        machines=StepFunctionsMachines(
-            lambda: client("stepfunctions"),
-            {JobKind.DEPLOY: given.machine_deploy_arn, JobKind.CEASE: given.machine_cease_arn},
-            given.machine_operate_arn,
-        ),
+        machines=_job_machines(),
         events=events(),
         clock=clock(),
-        agent_deadline_s=given.agent_deadline_s,
+        agent_deadline_s=settings().agent_deadline_s,
     )
+
+
+def _job_machines() -> StepFunctionsMachines:
+    from pitrix.clusters.aws import StepFunctionsMachines
+    from pitrix.clusters.model import JobKind
+
+    given = settings()
+    return StepFunctionsMachines(
+        lambda: client("stepfunctions"),
+        {JobKind.DEPLOY: given.machine_deploy_arn, JobKind.CEASE: given.machine_cease_arn},
+        given.machine_operate_arn,
+    )
+
+
+@_once
+def sweeper() -> Sweeper:
+    """Return what resumes interrupted jobs."""
+    from pitrix.clusters.dynamo import DynamoClusters
+    from pitrix.clusters.sweeping import Sweeper
+
+    return Sweeper(store=DynamoClusters(table("clusters")), machines=_job_machines(), clock=clock())
 
 
 @_once

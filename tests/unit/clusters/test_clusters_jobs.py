@@ -143,6 +143,12 @@ def test_an_agent_that_never_registers_fails_the_deployment_and_nothing_stays(wo
     _assert_taken_back(world, world.deploy(), "Wait for the agent of store-1", "never registered")
 
 
+def test_a_machine_that_fails_after_its_start_is_named_as_the_reason(world: World) -> None:
+    world.agents.away.add("store-1")
+    world.cloud.dies_after_start.add("store-1")
+    _assert_taken_back(world, world.deploy(), "never registered", "its machine is error", "boot script ended")
+
+
 def test_a_machine_whose_answer_was_lost_is_found_and_removed(world: World) -> None:
     world.cloud.lose_answer_of.add("store-1")
     _assert_taken_back(world, world.deploy(), "store-1", "the answer was lost")
@@ -198,15 +204,15 @@ def test_an_interrupted_job_goes_on_from_its_journal(world: World) -> None:
     job_id = begun.job.job_id
     world.run(job_id, layers=5)
     before = dict(world.cloud.machines_by_key)
-    assert world.service.sweep() == 0, "its execution is alive"
+    assert world.sweeper.sweep() == 0, "its execution is alive"
     world.machines.alive = False
-    assert world.service.sweep() == 1
+    assert world.sweeper.sweep() == 1
     assert world.machines.started == [f"{job_id}-1", f"{job_id}-2"]
     world.run(job_id)
     assert _job(world, job_id).job.status is JobStatus.SUCCEEDED
     assert set(world.cloud.machines_by_key) == set(before)
     world.machines.alive = False
-    assert world.service.sweep() == 0, "what has ended is not resumed"
+    assert world.sweeper.sweep() == 0, "what has ended is not resumed"
 
 
 @pytest.mark.parametrize("layers", range(12))

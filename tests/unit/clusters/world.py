@@ -21,6 +21,7 @@ from pitrix.clusters.lifecycle import JobClosing
 from pitrix.clusters.model import Job, JobKind
 from pitrix.clusters.requests import DeployRequest
 from pitrix.clusters.service import ClusterService
+from pitrix.clusters.sweeping import Sweeper
 from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
 from pitrix.events import NullBus
 from pitrix.identity.model import Principal
@@ -52,6 +53,7 @@ class MemoryCloud:
         self.networks_by_key: dict[str, Network] = {}
         self.specs: dict[str, MachineSpec] = {}
         self.broken: set[str] = set()
+        self.dies_after_start: set[str] = set()
         self.lose_answer_of: set[str] = set()
         self.refuse_to_delete: list[PitrixError] = []
 
@@ -100,6 +102,8 @@ class MemoryCloud:
         key, machine = self._machine(machine_id)
         if machine.status is MachineStatus.PENDING:
             self.machines_by_key[key] = replace(machine, status=MachineStatus.RUNNING)
+        elif any(name in machine.name for name in self.dies_after_start):
+            return replace(machine, status=MachineStatus.ERROR, reason="its boot script ended with 1")
         return self.machines_by_key[key]
 
     def start_machine(self, machine_id: str) -> Machine:
@@ -266,6 +270,8 @@ class World:
             clock=self.clock,
             agent_deadline_s=60,
         )
+
+        self.sweeper = Sweeper(store=self.store, machines=self.machines, clock=self.clock)
 
     def deploy(self, **answers: Any) -> Any:
         request = DeployRequest(app_id="app_1", runtime_id="rt_1", answers=answers)

@@ -187,8 +187,8 @@ class Executor:
     def fail_step(self, job_id: str, step_id: str, error: str, cause: str) -> None:
         """Write down that a step failed and why; the first failure is the job's reason."""
         scene = self._scene(job_id, step_id)
-        message = readable_cause(cause) or error
         step = scene.step
+        message = (readable_cause(cause) or error) + self._why_no_agent(scene)
         step.status, step.error, step.finished_at = StepStatus.FAILED, message, self._clock.now()
         self._store.put_steps(job_id, scene.job.part, [step])
         if step.optional:
@@ -199,6 +199,18 @@ class Executor:
                 job.error = JobError(code=error, message=f"{step.title}: {message}", step_id=step.step_id)
 
         self._store.change_job(job_id, note)
+
+    def _why_no_agent(self, scene: _Scene) -> str:
+        """Return what the cloud says about a machine whose agent did not come, as an afterthought."""
+        if scene.step.kind is not StepKind.AWAIT_AGENT:
+            return ""
+        try:
+            machine = self._machines(scene).get_machine(_machine_id(self._node(scene)))
+        except PitrixError as error:
+            return f" ({error.detail})"
+        if machine.status is MachineStatus.RUNNING:
+            return ""
+        return f" (its machine is {machine.status.value}{f': {machine.reason}' if machine.reason else ''})"
 
     def plan_undo(self, job_id: str, error: str, cause: str) -> None:
         """Turn a failed deployment round: from here on its plan is to remove what it made."""

@@ -33,6 +33,7 @@ from pitrix.clusters.model import (
 )
 from pitrix.clusters.ports import ClusterStore, StateMachines
 from pitrix.clusters.requests import ActionParams, DeployRequest
+from pitrix.clusters.sweeping import start
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
@@ -382,27 +383,6 @@ class ClusterService:
         """Whether a cluster that has resources runs on that runtime."""
         return self._store.runtime_in_use(runtime_id)
 
-    def sweep(self) -> int:
-        """Start again what was interrupted; called every minute. Returns how many jobs that were.
-
-        A job whose execution died (a lost emulator, an aborted execution, a start that never reached Step
-        Functions) goes on from its journal, because every step is idempotent.
-        """
-        resumed = 0
-        for job in self._store.unended_jobs():
-            if job.execution and self._machines.running(job.kind, job.execution):
-                continue
-            age_s = (self._clock.now() - job.created_at).total_seconds()
-            if not job.execution and age_s < 60:
-                continue  # its creator is about to start it
-
-            def next_attempt(job: Job) -> None:
-                job.attempt += 1 if job.execution else 0
-
-            self._start(self._store.change_job(job.job_id, next_attempt))
-            resumed += 1
-        return resumed
-
     # --- details -------------------------------------------------------------------------------------------
 
     def _new_job(
@@ -420,12 +400,7 @@ class ClusterService:
         )
 
     def _start(self, job: Job) -> Job:
-        execution = self._machines.start(job)
-
-        def note(job: Job) -> None:
-            job.execution = execution
-
-        started = self._store.change_job(job.job_id, note)
+        started = start(job, self._store, self._machines)
         self._events.publish(
             "JobStarted",
             job.job_id,
