@@ -71,10 +71,14 @@ class Cloud:
         self._key_pairs = Store(data / "key_pairs", KeyPair)
         self._machines = Store(data / "machines", Machine)
         self._chassis: dict[str, Chassis] = {}
+        self._held = addresses.Held()
 
     def open(self) -> None:
         """Bring every machine to where it should be: adopt those that live, boot those that should."""
         with self._lock:
+            for network in self._networks:
+                if not self._held.take(network.cidr):
+                    log.warning("another hypervisor on this machine uses %s too", network.cidr)
             for machine in self._machines:
                 up = self._body(machine.id).is_up()
                 log.info("%s is up: %s, wanted: %s", machine.id, up, machine.on)
@@ -93,6 +97,7 @@ class Cloud:
             thread.start()
         for thread in threads:
             thread.join()
+        self._held.release_all()
 
     # --- the account ---------------------------------------------------------------------------------
 
@@ -131,7 +136,8 @@ class Cloud:
     def create_network(self, wanted: NetworkRequest) -> Network:
         def make() -> Network:
             self._within("networks", len(self._networks), 1)
-            cidr = addresses.choose_network(wanted.cidr, [n.cidr for n in self._networks], self._data)
+            taken = [network.cidr for network in self._networks]
+            cidr = addresses.choose_network(wanted.cidr, taken, self._data, self._held.take)
             return Network(**_common("net", wanted), cidr=cidr)
 
         return self._create(self._networks, wanted, make)
@@ -146,8 +152,10 @@ class Cloud:
         with self._lock:
             if inside := [m.id for m in self._machines if m.network_id == network_id]:
                 raise Clash(f"Machines are still in {network_id}: {', '.join(inside)}.")
-            if self._networks.find(network_id):
+            network = self._networks.find(network_id)
+            if network:
                 self._networks.remove(network_id)
+                self._held.release(network.cidr)
 
     # --- volumes -------------------------------------------------------------------------------------
 

@@ -108,6 +108,21 @@ def test_networks_are_chosen_until_none_is_left(tmp_path: Path) -> None:
         addresses.choose_network(taken[0], taken, tmp_path)
 
 
+def test_two_hypervisors_on_one_machine_never_have_the_same_network(tmp_path: Path) -> None:
+    if not addresses.has_many_addresses():
+        pytest.skip("this system has one loopback address")
+    one, other = addresses.Held(), addresses.Held()
+    mine = addresses.choose_network(None, [], tmp_path, one.take)
+    theirs = addresses.choose_network(None, [], tmp_path, other.take)
+    assert mine != theirs
+    with pytest.raises(Clash):
+        addresses.choose_network(mine, [], tmp_path, other.take)
+    one.release(mine)
+    assert addresses.choose_network(mine, [], tmp_path, other.take) == mine
+    one.release_all()
+    other.release_all()
+
+
 def test_addresses_are_chosen_until_none_is_left() -> None:
     taken: list[str] = []
     for _ in range(253):
