@@ -47,12 +47,11 @@ def requirement_files(requirements: Path) -> list[Path]:
 
 
 def digest(requirements: Path, project: Path | None = None) -> str:
-    """What an environment depends on, as one text: the interpreter, the pins, the installed project's
-    metadata.
+    """What an environment depends on, as one text: the pins, and the metadata of the project in it.
+
+    Not the interpreter that asks: an environment that works is kept, whichever Python starts the command.
     """
-    found = hashlib.sha256(
-        f"{sys.version_info[:2]} {sys.platform} {os.path.realpath(sys.base_prefix)}".encode()
-    )
+    found = hashlib.sha256()
     for file in requirement_files(requirements):
         found.update(file.read_bytes())
     if project is not None:
@@ -92,8 +91,8 @@ def ensure(venv: Path, requirements: Path, *covered: Path, project: Path | None 
     if all(is_current(venv, file, project) for file in wanted):
         return False
     stamps = _stamps(venv)
-    if not venv_python(venv).exists() or stamps.get("python") != _interpreter():
-        stamps = {"python": _interpreter()}
+    if not venv_python(venv).exists():  # also when the Python it was made from is gone
+        stamps = {}
         _create(venv)
     install(venv_python(venv), "--no-deps", "-r", str(requirements), what=requirements.name)
     if project is not None:
@@ -111,10 +110,6 @@ def install(python: Path, *arguments: str, what: str) -> None:
         UserError: With the last lines of pip's own words.
     """
     _run([str(python), *PIP, "install", *arguments], f"pip could not install {what}")
-
-
-def _interpreter() -> str:
-    return f"{os.path.realpath(sys.base_prefix)} {sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def _stamps(venv: Path) -> dict[str, str]:

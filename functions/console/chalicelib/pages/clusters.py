@@ -12,9 +12,9 @@ from chalicelib import render, wizard
 from chalicelib.i18n import Texts
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
-from pitrix.clusters.model import TRANSITIONS, Cluster, JobKind, JobView, Node, Step, StepStatus
+from pitrix.clusters.model import TRANSITIONS, Cluster, JobKind, JobView, Step, StepStatus
 from pitrix.clusters.requests import ActionParams
-from pitrix.errors import FieldError, InvalidInput, NotFound
+from pitrix.errors import InvalidInput, NotFound
 from pitrix.packages import service as packages
 from pitrix.packages.model import Form
 
@@ -92,14 +92,11 @@ def _ask(
     questions: list[wizard.Question] = []
     if action == JobKind.RUN_SERVICE:
         takes = _params_form(visit, cluster, role, service)
-        # The service names a parameter "params/keep"; the form knows it as "keep".
-        errors = (
-            [FieldError(each.field.removeprefix("params/"), each.message) for each in error.errors]
-            if error
-            else []
-        )
         for section in wizard.draw(
-            takes, Texts(visit.locale), posted=visit.form if error else None, errors=errors
+            takes,
+            Texts(visit.locale),
+            posted=visit.form if error else None,
+            errors=list(error.errors) if error else [],
         ):
             questions += section.questions
     return render.page(
@@ -143,7 +140,6 @@ def _cluster(visit: Visit, cluster_id: str) -> dict[str, Any]:
         "jobs": jobs,
         "view": view,
         "parts": _parts(view) if view else [],
-        "names": _names(nodes),
         "busy": bool(cluster.transition) or (view is not None and not view.job.status.ended),
         "actions": _allowed(cluster),
         "services": _custom_services(cluster),
@@ -160,7 +156,6 @@ def _job(visit: Visit, job_id: str) -> dict[str, Any]:
         "cluster": cluster,
         "parts": _parts(view),
         "busy": not view.job.status.ended,
-        "names": _names(clusters.nodes(visit.who, view.job.cluster_id)),
     }
 
 
@@ -170,10 +165,6 @@ def _runtime_name(visit: Visit, runtime_id: str) -> str:
         return bootstrap.runtimes().get(visit.who, runtime_id).name
     except NotFound:
         return runtime_id
-
-
-def _names(nodes: Sequence[Node]) -> dict[str, str]:
-    return {node.node_id: node.name for node in nodes}
 
 
 def _parts(view: JobView) -> list[Part]:

@@ -216,6 +216,7 @@ class Step:
     kind: StepKind
     title: str
     node_id: str | None = None
+    node_name: str = ""
     params: dict[str, Any] = field(default_factory=dict)
     timeout_s: int = 600
     optional: bool = False

@@ -183,6 +183,7 @@ class _Builder:
             kind=kind,
             title=title,
             node_id=node.node_id if node else None,
+            node_name=node.name if node else "",
             params=dict(params or {}),
             timeout_s=timeout_s,
             optional=optional,
