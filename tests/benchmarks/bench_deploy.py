@@ -1,8 +1,8 @@
 """From ``POST /v1/clusters`` to ``active`` on the local provider, for 3 and 20 nodes.
 
-Measures seconds and state transitions on a platform of its own, started by ``./infra/up``. The reference of the
-large deployment is the small one of the same run; that of the small one is starting as many machines, and the
-frontgate's, at the hypervisor itself.
+Measures seconds and transitions on a platform of its own, started by ``./infra/up``. The reference of the
+large deployment is the small one of the same run; that of the small one is starting as many machines, and
+one for the frontgate, at the hypervisor itself.
 """
 
 from __future__ import annotations
