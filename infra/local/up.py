@@ -62,7 +62,7 @@ def ensure_environments() -> None:
         EMULATOR_VENV, REQUIREMENTS_EMULATOR
     ):
         return
-    with step("Making Python environments (first run)"), venvs.building(), ThreadPoolExecutor() as pool:
+    with step("Making Python environments"), venvs.building(), ThreadPoolExecutor() as pool:
         made = [
             pool.submit(venvs.ensure, VENV, REQUIREMENTS_PLATFORM, project=CORE_PROJECT),
             pool.submit(venvs.ensure, EMULATOR_VENV, REQUIREMENTS_EMULATOR),

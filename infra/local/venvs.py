@@ -75,8 +75,7 @@ def ensure(venv: Path, requirements: Path, *covered: Path, project: Path | None 
     """Make an environment, or install what changed in its requirements.
 
     Args:
-        venv: Where it lies; made when missing, made again when its interpreter is gone or another one runs
-            this.
+        venv: Where it lies; made when missing, made again when its interpreter is gone.
         requirements: Exact pins of everything, installed with ``--no-deps``.
         covered: Requirement files that this one includes, so that nobody needs to install them any more.
         project: A package of this repository that is installed in place, for its console script.
