@@ -164,6 +164,7 @@ class Platform:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "*",  # else macOS is asked for its proxies, which ends a forked process
             "PITRIX_LOCAL_PYTHON": str(venv_python(VENV)),
             "PITRIX_LOCAL_FORKSERVER": str(ROOT / "infra/local/forkserver.py"),
             "PITRIX_LOCAL_LAYERS": str(self.data.layers),
@@ -306,6 +307,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--begun", type=float, default=None, help="when the command was given (Unix time)")
     parser.add_argument("--template", type=Path, default=TEMPLATE)
     options = parser.parse_args(argv)
+    for name in ("no_proxy", "NO_PROXY"):  # a proxy of this machine is for pip, not for what runs on it
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     begun = options.begun or time.time()
     platform = Platform(DataDir(options.data), options.port, options.template.resolve())
 

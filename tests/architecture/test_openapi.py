@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from infra.local import openapi
+from tests.api_gateway import proxy_event
 from tests.architecture.conftest import ROOT
 
 
@@ -68,19 +69,7 @@ def test_almost_every_answer_has_a_shape(described: dict[str, Any]) -> None:
 def test_the_description_is_served() -> None:
     from functions.identity.app import app
 
-    answer = app(
-        {
-            "httpMethod": "GET",
-            "path": "/v1/openapi.json",
-            "headers": {},
-            "multiValueQueryStringParameters": None,
-            "pathParameters": None,
-            "stageVariables": None,
-            "body": None,
-            "requestContext": {"resourcePath": "/v1/openapi.json", "httpMethod": "GET"},
-        },
-        None,
-    )
+    answer = app(proxy_event("GET", "/v1/openapi.json"), None)
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["openapi"] == "3.1.0"
     assert openapi.TARGET.parent == ROOT / "layers/core/pitrix"

@@ -9,33 +9,18 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from chalice.app import Chalice
 
 from pitrix import bootstrap
 from pitrix.table import MemoryTable
+from tests.api_gateway import proxy_event
 from tests.benchmarks.figures import Figure, median_s
 from tests.unit.catalog.kit import fill_store
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = 100
 REQUESTS = 300
-
-
-def _event(path: str) -> dict[str, Any]:
-    return {
-        "resource": path,
-        "path": path,
-        "httpMethod": "GET",
-        "headers": {},
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "body": None,
-        "isBase64Encoded": False,
-        "requestContext": {"resourcePath": path, "httpMethod": "GET", "requestId": "bench"},
-    }
 
 
 def _bare() -> Chalice:
@@ -50,7 +35,7 @@ def run() -> list[Figure]:
     app = importlib.import_module("app").app
     table = MemoryTable()
     fill_store(table, apps=APPS)
-    event = _event("/v1/apps")
+    event = proxy_event("GET", "/v1/apps")
     with bootstrap.override("table", table, "catalog"):
         first = app(event, None)
         assert len(json.loads(first["body"])["items"]) == 50, "the benchmark measures a full page"

@@ -21,6 +21,7 @@ from pitrix import bootstrap
 from pitrix.identity.model import ANONYMOUS, SYSTEM, Principal
 from pitrix.packages.model import ClusterSpec, RoleSpec
 from pitrix.table import pack
+from tests.api_gateway import authorizer_context, proxy_event
 from tests.unit.billing.worlds import ACME, ALICE, BOB, GLOBEX, OPERATOR, START, World, event
 
 MACHINE = Path(__file__).parents[3] / "stepfunctions" / "aggregate_billing.asl.yaml"
@@ -44,30 +45,16 @@ def call(
     **path: str,
 ) -> tuple[int, Any, dict[str, str]]:
     """Call the app as API Gateway does; returns status, body (decoded, where it is JSON) and headers."""
-    caller = {name: getattr(who, name) for name in ("user_id", "username", "role", "owner_path")}
-    answer = app(
-        {
-            "httpMethod": method,
-            "resource": resource,
-            "path": resource.format(**path),
-            "headers": {"content-type": "application/json", **(headers or {})},
-            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()}
-            or None,
-            "pathParameters": path or None,
-            "stageVariables": None,
-            "isBase64Encoded": False,
-            "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "requestContext": {
-                "resourcePath": resource,
-                "httpMethod": method,
-                "requestId": "r-1",
-                "path": resource.format(**path),
-                "identity": {"sourceIp": "127.0.0.1"},
-                "authorizer": {} if who is ANONYMOUS else caller,
-            },
-        },
-        None,
+    event = proxy_event(
+        method,
+        resource,
+        path_parameters=path,
+        query={name: [value] for name, value in (query or {}).items()},
+        headers=headers,
+        body=body,
+        authorizer=authorizer_context(who),
     )
+    answer = app(event, None)
     text = answer["body"]
     is_json = "json" in answer["headers"].get("Content-Type", "")
     return answer["statusCode"], json.loads(text) if is_json else text, answer["headers"]

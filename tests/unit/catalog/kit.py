@@ -23,6 +23,7 @@ from pitrix.repos.model import PLATFORM_REPO_ID
 from pitrix.repos.ports import ObjectPage, StoredObject
 from pitrix.repos.service import ReposService
 from pitrix.table import MemoryTable, Table
+from tests.api_gateway import authorizer_context, proxy_event
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -224,39 +225,16 @@ def call(
     **path: str,
 ) -> Answer:
     """Call a Chalice app with the event that API Gateway makes of a request to a route of its."""
-    context: dict[str, str] = {}
-    if who is not None:
-        context = {
-            "user_id": who.user_id,
-            "username": who.username,
-            "role": who.role,
-            "owner_path": who.owner_path,
-        }
-    address = resource
-    for name, value in path.items():
-        address = address.replace(f"{{{name}}}", value).replace(f"{{{name}+}}", value)
-    answer = app(
-        {
-            "httpMethod": method,
-            "resource": resource,
-            "path": address,
-            "headers": {"content-type": "application/json", **(headers or {})},
-            "multiValueQueryStringParameters": {n: [str(v)] for n, v in (query or {}).items()} or None,
-            "pathParameters": path or None,
-            "stageVariables": None,
-            "isBase64Encoded": False,
-            "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "requestContext": {
-                "resourcePath": resource,
-                "httpMethod": method,
-                "requestId": "r-1",
-                "path": address,
-                "identity": {"sourceIp": "127.0.0.1"},
-                "authorizer": context,
-            },
-        },
-        None,
+    event = proxy_event(
+        method,
+        resource,
+        path_parameters=path,
+        query={name: [str(value)] for name, value in (query or {}).items()},
+        headers=headers,
+        body=body,
+        authorizer=authorizer_context(who),
     )
+    answer = app(event, None)
     return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
 

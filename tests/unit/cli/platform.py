@@ -24,6 +24,7 @@ from functions.identity.authorizer import handler as authorize
 from functions.repos.app import app as repos
 from functions.runtimes.app import app as runtimes
 from pitrix.identity.model import SYSTEM
+from tests.api_gateway import proxy_event
 from tests.unit.console.world import World
 
 URL = "http://platform.test"
@@ -78,25 +79,15 @@ class Platform(httpx.BaseTransport):
         policy = authorize({"methodArn": _ARN, "headers": dict(request.headers)}, None)
         if policy["policyDocument"]["Statement"][0]["Effect"] == "Deny":
             return httpx.Response(401, json={"code": "token_invalid", "detail": "Denied."})
-        event = {
-            "resource": resource,
-            "path": request.url.path,
-            "httpMethod": request.method,
-            "headers": dict(request.headers),
-            "multiValueQueryStringParameters": parse_qs(request.url.query.decode()) or None,
-            "pathParameters": match.groupdict() or None,
-            "stageVariables": None,
-            "isBase64Encoded": False,
-            "body": body.decode() or None,
-            "requestContext": {
-                "resourcePath": resource,
-                "httpMethod": request.method,
-                "path": request.url.path,
-                "requestId": "r-1",
-                "authorizer": policy["context"],
-                "identity": {"sourceIp": "127.0.0.1"},
-            },
-        }
+        event = proxy_event(
+            request.method,
+            resource,
+            path_parameters=match.groupdict(),
+            query=parse_qs(request.url.query.decode()),
+            headers=dict(request.headers),
+            body=body.decode() or None,
+            authorizer=policy["context"],
+        )
         answer = app(event, None)
         self._promised(request.method, resource, answer)
         return httpx.Response(answer["statusCode"], headers=answer["headers"], text=answer["body"])

@@ -14,6 +14,7 @@ from functions.identity.authorizer import handler as authorize
 from pitrix.clock import FixedClock
 from pitrix.identity.model import Principal, User
 from pitrix.identity.service import IdentityService, UserChange, UserStatus
+from tests.api_gateway import authorizer_context, proxy_event
 from tests.unit.identity.fakes import PASSWORD, TOKEN_LIFE_S
 
 ARN = "arn:aws:execute-api:eu-west-1:111111111111:abc123/live/GET/v1/clusters"
@@ -33,36 +34,16 @@ def call(
     **path: str,
 ) -> tuple[int, Any, dict[str, str]]:
     """Call the app as API Gateway does; returns status, decoded body and headers."""
-    if who is not None:
-        context = {
-            "user_id": who.user_id,
-            "username": who.username,
-            "role": who.role,
-            "owner_path": who.owner_path,
-        }
-    answer = app(
-        {
-            "httpMethod": method,
-            "resource": resource,
-            "path": resource.format(**path),
-            "headers": {"content-type": "application/json", **(headers or {})},
-            "multiValueQueryStringParameters": {name: [value] for name, value in (query or {}).items()}
-            or None,
-            "pathParameters": path or None,
-            "stageVariables": None,
-            "isBase64Encoded": False,
-            "body": None if body is None else json.dumps(body),
-            "requestContext": {
-                "resourcePath": resource,
-                "httpMethod": method,
-                "requestId": "r-1",
-                "path": resource.format(**path),
-                "identity": {"sourceIp": "127.0.0.1"},
-                "authorizer": context or {},
-            },
-        },
-        None,
+    event = proxy_event(
+        method,
+        resource,
+        path_parameters=path,
+        query={name: [value] for name, value in (query or {}).items()},
+        headers=headers,
+        body=body,
+        authorizer=context or authorizer_context(who),
     )
+    answer = app(event, None)
     text = answer["body"]
     return answer["statusCode"], json.loads(text) if text else None, answer["headers"]
 
