@@ -14,7 +14,7 @@ from chalice.app import Response
 
 from pitrix import bootstrap
 from pitrix.billing.model import PricePlan
-from pitrix.billing.service import NewPlan, PlanChange, QuoteRequest
+from pitrix.billing.requests import NewPlan, PlanChange, QuoteRequest
 from pitrix.errors import FieldError, InvalidInput
 from pitrix.http import body, check_limit, create_api, etag, if_match, ok, page, params, raw_body
 from pitrix.http import principal as who_asks

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pitrix import bootstrap
-from pitrix.billing.service import Run
+from pitrix.billing.requests import Run
 from pitrix.clock import parse
 from pitrix.http import configure_logging
 from pitrix.identity.model import SYSTEM

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from moto import mock_aws
 
-from pitrix.billing.service import PlanChange
+from pitrix.billing.requests import PlanChange
 from pitrix.errors import Conflict
 from pitrix.identity.model import SYSTEM
 from pitrix.table_dynamo import DynamoTable

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pitrix.billing import service as billing
 from pitrix.billing.model import Charge, UsageEvent
-from pitrix.billing.service import NewPlan, PlanChange, QuoteRequest
+from pitrix.billing.requests import NewPlan, PlanChange, QuoteRequest
 from pitrix.errors import (
     Conflict,
     InvalidInput,

@@ -13,7 +13,7 @@ from chalicelib import render, wizard
 from chalicelib.i18n import Texts
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
-from pitrix.billing.service import QuoteRequest
+from pitrix.billing.requests import QuoteRequest
 from pitrix.catalog.model import App, Version
 from pitrix.clusters.requests import DeployRequest
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, Unprocessable

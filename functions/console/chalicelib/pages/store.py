@@ -82,7 +82,7 @@ def _price(app: App) -> Quote | None:
 
     Asked as the platform: prices are public, and a visitor holds no permission to ask for quotes.
     """
-    from pitrix.billing.service import QuoteRequest
+    from pitrix.billing.requests import QuoteRequest
 
     if not app.latest_version_id:
         return None

@@ -39,12 +39,12 @@ from pitrix.billing.model import (
 )
 from pitrix.billing.ports import Aggregation, EventPage, HasRuntimeId, Ledger, PriceBook, SpecSource, Stream
 from pitrix.billing.rating import HOUR, HOUR_S, Usage, Used, floor_hour, floor_second
+from pitrix.billing.requests import STANDARD_PLAN, NewPlan, PlanChange, QuoteRequest, Run
 from pitrix.clock import Clock, rfc3339
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, PreconditionFailed
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
 from pitrix.packages.model import ClusterSpec, RoleSpec
 
-STANDARD_PLAN = "standard"
 MAX_EVENTS = 500
 MAX_REPORT_DAYS = 366
 CLOCK_SKEW = timedelta(minutes=5)
@@ -65,46 +65,6 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 _log = logging.getLogger("pitrix")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewPlan:
-    """A new price plan; ``effective_from`` defaults to the hour after the present one."""
-
-    plan: str
-    title: str
-    currency: str
-    charges: list[Charge]
-    effective_from: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlanChange:
-    """What the next version of a plan differs in; what is left out stays."""
-
-    title: str | None = None
-    charges: list[Charge] | None = None
-    effective_from: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuoteRequest:
-    """What would be deployed: a version, or the latest release of an app; on a runtime, or on any."""
-
-    app_id: str = ""
-    version_id: str = ""
-    runtime_id: str = ""
-    answers: dict[str, Any]
-    plan: str = STANDARD_PLAN
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """An aggregation run as its state machine passes it from step to step."""
-
-    hour: str
-    rebuild: bool = False
-    cursor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
