@@ -104,7 +104,7 @@ def decide(path: str, query: str, headers: dict[str, str], routes: Routes | None
     if _is_aws_call(path, query, headers):
         # The emulator answers every preflight with "anyone may": a page of another origin must not get that
         # far.
-        return _foreign(headers) if _is_foreign(headers, host) else Forward()
+        return _foreign(headers) if _is_foreign(headers, host) or _is_lured(query, headers) else Forward()
     if routes is None:
         return _NOT_READY
     return Forward(prefix=f"/_aws/execute-api/{routes.api_id}/{routes.stage}", limit_body=True)
@@ -125,11 +125,20 @@ def _is_foreign(headers: dict[str, str], host: str) -> bool:
     return origin is not None and origin.partition("://")[2].lower() != host.lower()
 
 
+def _is_lured(query: str, headers: dict[str, str]) -> bool:
+    """Whether a page made the browser call AWS: a picture of another site, or an action in an address.
+
+    Browsers say where a request comes from (Sec-Fetch-Site); no SDK does.
+    """
+    site = headers.get("sec-fetch-site")
+    return site is not None and (site not in ("same-origin", "none") or "Action" in parse_qs(query))
+
+
 def _foreign(headers: dict[str, str]) -> Refusal:
     return Refusal(
         status=403,
         title="Foreign origin",
-        detail=f"Pages of {headers.get('origin')} may not call this platform.",
+        detail=f"Pages of {headers.get('origin', 'another site')} may not call this platform.",
     )
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from chalicelib.visit import Visit
 from pitrix import bootstrap
-from pitrix.errors import PermissionDenied, Unauthenticated
+from pitrix.errors import InvalidInput, PermissionDenied, Unauthenticated
 from pitrix.identity.model import ANONYMOUS
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def recognise(visit: Visit) -> None:
         tokens = identity.refresh(refresh)
         visit.who = identity.authenticate(tokens.access_token).principal
         keep(visit, tokens)
-    except Unauthenticated:
+    except (Unauthenticated, InvalidInput):  # also what was never a token of ours
         forget(visit)
 
 

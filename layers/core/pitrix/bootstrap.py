@@ -149,8 +149,9 @@ def presigning_s3() -> Any:
         signature_version="s3v4",
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        # Elsewhere than on AWS no name of a bucket resolves as a host.
-        s3={"addressing_style": "path"} if settings().endpoint_url else {},
+        # On AWS the region's own host: a fresh bucket redirects to it from elsewhere, which breaks what was
+        # signed. Elsewhere than on AWS no name of a bucket resolves as a host.
+        s3={"addressing_style": "path" if settings().endpoint_url else "virtual"},
     )
     return boto3.client("s3", region_name=settings().region, config=plain)
 
@@ -217,7 +218,7 @@ def clusters() -> ClusterService:
     return ClusterService(
         store=DynamoClusters(table("clusters")),
         catalog=catalog(),
-        runtime=lambda who, runtime_id: runtimes().get(who, runtime_id),
+        runtime=lambda who, runtime_id: runtimes().usable(who, runtime_id),
         quote=lambda who, spec, runtime: billing().quote(who, spec, runtime),
         machines=_job_machines(),
         events=events(),
@@ -233,7 +234,11 @@ def _job_machines() -> StepFunctionsMachines:
     given = settings()
     return StepFunctionsMachines(
         lambda: client("stepfunctions"),
-        {JobKind.DEPLOY: given.machine_deploy_arn, JobKind.CEASE: given.machine_cease_arn},
+        {
+            JobKind.DEPLOY: given.machine_deploy_arn,
+            JobKind.START: given.machine_deploy_arn,
+            JobKind.CEASE: given.machine_cease_arn,
+        },
         given.machine_operate_arn,
     )
 
@@ -309,7 +314,7 @@ def pilot() -> PilotService:
             lambda: client("apigatewaymanagementapi", given.pilot_management_url)
         ),
         callbacks=StepFunctionsCallbacks(lambda: client("stepfunctions")),
-        bundle=S3AgentBundle(lambda: client("s3"), given.bucket_catalog, given.agent_bundle_key),
+        bundle=S3AgentBundle(presigning_s3, given.bucket_catalog, given.agent_bundle_key),
         events=events(),
         clock=clock(),
         pilot_url=given.pilot_url,

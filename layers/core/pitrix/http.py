@@ -17,7 +17,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -35,8 +35,10 @@ PROBLEM_TYPE = "application/problem+json"
 _CORRELATION = re.compile(r"^[A-Za-z0-9._:-]{1,128}$")
 #: How long a POST with the same Idempotency-Key answers the same (draft-ietf-httpapi-idempotency-key-header).
 IDEMPOTENCY_WINDOW_S = 24 * 3600
-#: DynamoDB holds at most 400 KB an item: larger answers are not replayed but refused.
-_REPLAYABLE_BYTES = 300_000
+#: API Gateway gives up on a handler after 29 s: a claim that is older without an answer has lost its owner.
+HANDLER_TIME_S = 60
+#: DynamoDB holds at most 400 KB an item, and this stands in it as JSON inside JSON.
+_REPLAYABLE_BYTES = 150_000
 
 _log = logging.getLogger("pitrix")
 
@@ -344,6 +346,14 @@ def _path(request: Request) -> str:
     return path
 
 
+def _fingerprint(who: Principal, request: Request) -> str:
+    """Return what makes a request the same request: who asks as what, for what, with which words."""
+    query = request.query_params
+    asked = [] if query is None else sorted((name, v) for name in query for v in query.getlist(name))
+    parts = [who.role, who.owner_path, _path(request), asked]
+    return hashlib.sha256(json.dumps(parts).encode() + b"\n" + _raw(request)).hexdigest()
+
+
 def _bad_parameter(name: str, message: str) -> InvalidInput:
     return InvalidInput(f"{name} {message}.", errors=[FieldError(name, message)])
 
@@ -353,10 +363,10 @@ def _replayed(
 ) -> Response:
     """Run a POST at most once for its Idempotency-Key.
 
-    The claim is written before the view runs, so that two requests at once cannot both run it; a view that
-    fails with an error gives the claim back, because nothing was done.
+    The claim is written before the view runs, so that two requests at once cannot both run it. A request that
+    is refused gives it back; one that breaks does not, because it is not known what was done.
     """
-    digest = hashlib.sha256(_path(request).encode() + b"\n" + _raw(request)).hexdigest()
+    digest = _fingerprint(who, request)
     caller = who.user_id or str(request.context.get("identity", {}).get("sourceIp", ""))
     claim = Item(
         pk=f"IDEMPOTENCY#{caller}",
@@ -370,27 +380,46 @@ def _replayed(
         present = table.get(claim.pk, claim.sk)
         if present is None:
             raise
-        if present.data["digest"] != digest:
-            raise Unprocessable(
-                f"Idempotency-Key {key!r} was used before for another request; use a new key.",
-                errors=[FieldError("Idempotency-Key", "was used for another request")],
-            ) from None
-        if "status" not in present.data:
-            raise Conflict(f"The request with Idempotency-Key {key!r} is still being worked on.") from None
-        headers = {**present.data["headers"], "Idempotent-Replayed": "true"}
-        return Response(present.data["body"], headers, present.data["status"])
+        if not _abandoned(present):
+            return _answer_again(present, digest, key)
+        claim = table.put(replace(claim, version=present.version), if_version=present.version)
     try:
         response = run()
-    except BaseException:
-        table.delete(claim.pk, claim.sk)
+    except PitrixError as error:
+        if error.status < 500:
+            table.delete(claim.pk, claim.sk)  # it was refused: nothing was done
         raise
     text = response.body if isinstance(response.body, str) else json.dumps(response.body)
-    if len(text.encode()) <= _REPLAYABLE_BYTES:
-        claim.data = {
-            "digest": digest,
-            "status": response.status_code,
-            "headers": dict(response.headers),
-            "body": text,
-        }
+    kept = {"status": response.status_code, "headers": dict(response.headers), "body": text}
+    if len(json.dumps(kept)) > _REPLAYABLE_BYTES:
+        kept = {"status": 0}
+    claim.data = {"digest": digest, **kept}
+    try:
         table.put(claim)
+    except Exception:
+        # What was asked for is done: to fail now would make the caller do it again.
+        _log.exception("the answer to a request with an Idempotency-Key was not kept")
     return response
+
+
+def _abandoned(claim: Item) -> bool:
+    """Whether whoever made the claim is gone: it is over, or was never answered within a handler's time."""
+    now = int(time.time())
+    begun = (claim.expires_at or 0) - IDEMPOTENCY_WINDOW_S
+    return now > (claim.expires_at or 0) or ("status" not in claim.data and now > begun + HANDLER_TIME_S)
+
+
+def _answer_again(present: Item, digest: str, key: str) -> Response:
+    if present.data["digest"] != digest:
+        raise Unprocessable(
+            f"Idempotency-Key {key!r} was used before for another request; use a new key.",
+            errors=[FieldError("Idempotency-Key", "was used for another request")],
+        )
+    if "status" not in present.data:
+        raise Conflict(f"The request with Idempotency-Key {key!r} is still being worked on.")
+    if not present.data["status"]:
+        raise Conflict(
+            f"The request with Idempotency-Key {key!r} is done; its answer was too long to be kept."
+        )
+    headers = {**present.data["headers"], "Idempotent-Replayed": "true"}
+    return Response(present.data["body"], headers, present.data["status"])

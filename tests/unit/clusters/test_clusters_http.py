@@ -130,7 +130,7 @@ def test_a_task_answers_with_ids_where_it_has_nothing_to_say(world: World) -> No
     layer = run_task({"task": "next_layer", "job_id": job_id}, None)
     assert layer["steps"][0]["step_id"] == "000-0000"
     assert run_task({"task": "run_step", "job_id": job_id, "step_id": "000-0000"}, None) == {
-        "pending": False, "wait_s": 2,
+        "pending": False, "wait_s": 0,
     }  # fmt: skip
     error = {
         "Error": "StepFailed",

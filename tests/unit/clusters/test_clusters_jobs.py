@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pitrix.clusters.model import ClusterStatus, JobStatus, NodeStatus, StepStatus
+from pitrix.clusters.model import ClusterStatus, Job, JobStatus, NodeStatus, StepStatus
 from pitrix.clusters.requests import ActionParams, DeployRequest
-from pitrix.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable
+from pitrix.clusters.views import without_secrets
+from pitrix.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, StepFailed
 from tests.unit.clusters.world import EVE, UMA, World
 
 TWO_WEBS = {"cluster": {"web": {"count": 2}}}
@@ -225,6 +226,145 @@ def test_a_crash_after_any_layer_changes_nothing(world: World, guestbook: bytes,
     assert len(world.cloud.everything) == len(undisturbed.cloud.everything)
     assert world.agents.ran == undisturbed.agents.ran
     assert len(world.meter.events) == len(undisturbed.meter.events)
+
+
+def test_a_start_that_fails_is_taken_back_and_can_be_tried_again(world: World) -> None:
+    cluster_id = world.deploy().cluster.cluster_id
+    world.run(world.service.act(UMA, cluster_id, "stop", ActionParams()).job_id)
+    world.meter.events.clear()
+    world.agents.failing["start"] = "address in use"
+    job = world.service.act(UMA, cluster_id, "start", ActionParams())
+    world.run(job.job_id)
+    assert _job(world, job.job_id).job.status is JobStatus.FAILED
+    assert world.service.get(UMA, cluster_id).status is ClusterStatus.STOPPED
+    assert {m.status.value for m in world.cloud.machines_by_key.values()} == {"stopped"}
+    assert world.meter.events == [], "what does not run is not billed, and nothing unbilled runs"
+    world.agents.failing.clear()
+    world.run(world.service.act(UMA, cluster_id, "start", ActionParams()).job_id)
+    assert world.service.get(UMA, cluster_id).status is ClusterStatus.ACTIVE
+
+
+def test_a_stop_that_failed_can_be_repeated_though_nodes_are_away(world: World) -> None:
+    cluster_id = world.deploy().cluster.cluster_id
+    world.agents.failing["stop"] = "it hangs"
+    world.run(world.service.act(UMA, cluster_id, "stop", ActionParams()).job_id)
+    assert world.service.get(UMA, cluster_id).status is ClusterStatus.ACTIVE
+    world.agents.away |= {"web-1", "store-1"}
+    world.run(world.service.act(UMA, cluster_id, "stop", ActionParams()).job_id)
+    assert world.service.get(UMA, cluster_id).status is ClusterStatus.STOPPED
+
+
+def test_a_cease_that_gives_up_ends_the_bill_and_can_be_repeated(world: World) -> None:
+    cluster_id = world.deploy().cluster.cluster_id
+    world.meter.events.clear()
+    job = world.service.act(UMA, cluster_id, "cease", ActionParams())
+    world.executor.fail_job(job.job_id, "StepFailed", "the cloud is down")
+    cluster = world.service.get(UMA, cluster_id)
+    assert (cluster.status, cluster.holds_resources, cluster.endpoints) == (ClusterStatus.FAILED, True, [])
+    assert {event.kind for event in world.meter.events} == {"stop"}
+    assert {event.at for event in world.meter.events} == {job.created_at}
+    world.run(world.service.act(UMA, cluster_id, "cease", ActionParams()).job_id)
+    assert world.cloud.everything == []
+
+
+def test_a_failed_deployment_that_left_nothing_is_ceased_without_its_cloud(world: World) -> None:
+    world.cloud.broken.add("web-1")
+    cluster_id = world.deploy().cluster.cluster_id
+    job = world.service.act(UMA, cluster_id, "cease", ActionParams())
+    assert world.store.steps(job.job_id, "main") == []
+    world.run(job.job_id)
+    assert world.service.get(UMA, cluster_id).status is ClusterStatus.CEASED
+
+
+def test_finishing_a_job_again_leaves_its_successor_alone(world: World) -> None:
+    """A resumed execution may end a job whose cluster went on meanwhile."""
+    begun = world.deploy()
+    cluster_id = begun.cluster.cluster_id
+
+    def reopen(job: Job) -> None:
+        job.status = JobStatus.RUNNING
+
+    world.store.change_job(begun.job.job_id, reopen)
+    world.meter.events.clear()
+    stop = world.service.act(UMA, cluster_id, "stop", ActionParams())
+    world.executor.finish_job(begun.job.job_id)
+    cluster = world.service.get(UMA, cluster_id)
+    assert (cluster.job_id, cluster.transition) == (stop.job_id, "stopping")
+    assert world.meter.events == []
+
+
+def test_an_execution_that_was_overtaken_does_no_harm(world: World) -> None:
+    begun = world.deploy()
+    job_id = begun.job.job_id
+    step_id = _job(world, job_id).steps[0].step_id
+    world.executor.fail_step(job_id, step_id, "States.Timeout", "nobody answered")
+    world.executor.plan_undo(job_id, "StepFailed", "a twin gave up")
+    assert world.executor.next_layer(job_id) == {"done": True, "steps": []}
+    view = _job(world, job_id)
+    assert (view.job.status, view.job.part, view.steps[0].error) == (JobStatus.SUCCEEDED, "main", "")
+    assert world.cloud.machines_by_key
+
+
+def test_two_sweepers_at_once_resume_a_job_once(world: World) -> None:
+    begun = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
+    world.machines.alive = False
+    seen = list(world.store.unended_jobs())
+    world.store.unended_jobs = lambda: seen  # type: ignore[method-assign]  # both read at the same moment
+    assert (world.sweeper.sweep(), world.sweeper.sweep()) == (1, 0)
+    assert world.machines.started == [f"{begun.job.job_id}-1", f"{begun.job.job_id}-2"]
+
+
+def test_a_job_that_cannot_be_resumed_keeps_no_other_from_it(world: World) -> None:
+    first = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
+    second = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
+    world.machines.alive = False
+    start = world.machines.start
+
+    def broken(job: Job) -> str:
+        if job.job_id == first.job.job_id:
+            raise RuntimeError("Step Functions refused")
+        return start(job)
+
+    world.machines.start = broken  # type: ignore[method-assign]
+    assert world.sweeper.sweep() == 1
+    assert world.machines.started[-1] == f"{second.job.job_id}-2"
+
+
+def test_what_the_cloud_never_finishes_is_given_up(world: World) -> None:
+    begun = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
+    world.run(begun.job.job_id, layers=1)
+    world.cloud.get_machine = lambda machine_id: world.cloud._machine(machine_id)[1]  # type: ignore[method-assign]
+    frontgate = next(s for s in _job(world, begun.job.job_id).steps if s.kind == "create_frontgate")
+    assert world.executor.run_step(begun.job.job_id, frontgate.step_id) == {"pending": True, "wait_s": 2}
+    world.clock.advance(60)
+    assert world.executor.run_step(begun.job.job_id, frontgate.step_id)["wait_s"] == 10
+    world.clock.advance(600)
+    with pytest.raises(StepFailed, match="within 600 s"):
+        world.executor.run_step(begun.job.job_id, frontgate.step_id)
+
+
+def test_an_order_is_taken_though_nobody_can_be_told(world: World) -> None:
+    def refuse(job: Job) -> str:
+        raise RuntimeError("Step Functions is away")
+
+    start = world.machines.start
+    world.machines.start = refuse  # type: ignore[method-assign]
+    begun = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
+    world.machines.start = start  # type: ignore[method-assign]
+    world.clock.advance(61)
+    assert world.sweeper.sweep() == 1
+    assert world.machines.started == [f"{begun.job.job_id}-1"]
+
+
+def test_secrets_do_not_come_back(world: World) -> None:
+    cluster_id = world.deploy().cluster.cluster_id
+    shown = without_secrets(world.service.get(UMA, cluster_id))
+    assert (shown.answers, shown.env, [role.env for role in shown.roles]) == ({}, {}, [{}, {}])
+    params = ActionParams(service="wipe", role="store", params={"keep": 7})
+    preview = world.service.preview(UMA, cluster_id, "run-service", params)
+    job = world.service.act(UMA, cluster_id, "run-service", params)
+    for step in (*preview.plan.steps, *_job(world, job.job_id).steps):
+        assert step.params == {"service": "wipe"}
 
 
 # --- orders ------------------------------------------------------------------------------------------------

@@ -287,7 +287,7 @@ class World:
             if not self._run_plan(job_id, layers):
                 return
         except (StepFailed, JobCancelled) as error:
-            if job.kind is not JobKind.DEPLOY:
+            if job.kind not in (JobKind.DEPLOY, JobKind.START):
                 self.executor.fail_job(job_id, type(error).__name__, error.detail)
                 return
             self.executor.plan_undo(job_id, type(error).__name__, error.detail)

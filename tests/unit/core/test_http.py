@@ -223,6 +223,31 @@ def test_the_same_key_on_another_thing_is_another_request(client: Client) -> Non
     _problem(client.http.post("/v1/orders/b/pay", headers=KEY), 422, "unprocessable")
 
 
+def test_the_same_key_with_another_query_is_another_request(client: Client) -> None:
+    assert client.http.post("/v1/orders/a/pay?dry_run=true", headers=KEY).status_code == 200
+    _problem(client.http.post("/v1/orders/a/pay", headers=KEY), 422, "unprocessable")
+
+
+def test_a_claim_that_was_never_answered_is_taken_over(client: Client, shop: Shop) -> None:
+    shop.fail_with = RuntimeError("killed halfway")
+    assert _post(client, '{"name": "a"}', **KEY).status_code == 500
+    shop.fail_with = None
+    _problem(_post(client, '{"name": "a"}', **KEY), 409, "conflict")
+    claim = shop.table.get("IDEMPOTENCY#127.0.0.1", "k1") or shop.table.get("IDEMPOTENCY#", "k1")
+    assert claim is not None
+    claim.expires_at = (claim.expires_at or 0) - 120
+    shop.table.put(claim)
+    assert _post(client, '{"name": "a"}', **KEY).status_code == 201
+
+
+def test_an_answer_too_long_to_keep_is_given_once(client: Client, shop: Shop) -> None:
+    long = json.dumps({"name": "商" * 60_000})
+    assert _post(client, long, **KEY).status_code == 201
+    document = _problem(_post(client, long, **KEY), 409, "conflict")
+    assert "too long" in document["detail"]
+    assert len(shop.orders) == 1
+
+
 def test_a_request_that_failed_may_be_repeated_under_its_key(client: Client, shop: Shop) -> None:
     shop.fail_with = InvalidInput("no")
     _problem(_post(client, '{"name": "a"}', **KEY), 400, "invalid_input")

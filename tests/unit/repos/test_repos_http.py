@@ -81,7 +81,7 @@ def test_repositories(deployed: World) -> None:
     with Client(app) as client:  # no authorizer: a visitor
         assert client.http.get("/v1/repos").status_code == 401
     listed = call(app, "GET", "/v1/repos", who=VENDOR, query={"limit": 1}).json
-    assert (listed["items"][0]["name"], listed["next_cursor"] is None) == ("mine", False)
+    assert (listed["items"][0]["name"], listed["next_cursor"] is None) == ("platform", False)
     problem(call(app, "GET", "/v1/repos/{repo_id}/events", who=VENDOR,
                  query={"cursor": listed["next_cursor"]}, **where), 400, "cursor")
 

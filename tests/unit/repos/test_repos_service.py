@@ -171,9 +171,7 @@ def test_what_is_no_archive_is_refused(world: World, data: bytes) -> None:
     assert snapshot(world) == before
 
 
-def test_an_upload_that_is_too_large_is_refused_unread(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upload_that_is_too_large_is_refused_unread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_PACKAGE_BYTES", 100)
     event = world.upload(VENDOR, package())
     assert (event.outcome, event.size_bytes) == ("refused", 0)
@@ -272,9 +270,7 @@ def test_deleting_an_upload_leaves_what_was_published(world: World) -> None:
     assert world.catalog.load_package(USER, indexed.version_id).name == "shop"
 
 
-def test_a_fault_of_ours_is_raised_and_leaves_no_event(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_ours_is_raised_and_leaves_no_event(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for fault in (RuntimeError("boom"), ServiceUnavailable("The table is away.")):
 
         def broken(*_: Any, fault: Exception = fault, **__: Any) -> None:
@@ -380,10 +376,23 @@ def test_validating_nothing_or_nonsense_names_the_field(world: World, given: dic
 # --- repositories ------------------------------------------------------------------------------------------
 
 
+def test_no_cursor_tells_of_a_strangers_repository(world: World) -> None:
+    world.repos.create_repo(VENDOR, name="acme secret")
+    page = world.repos.list_repos(RIVAL, limit=1)
+    assert [repo.name for repo in page.repos] == ["platform"]
+    assert world.repos.list_repos(RIVAL, limit=1, cursor=page.next_cursor).repos == []
+    own = world.repos.list_repos(VENDOR, limit=1)
+    assert [r.name for r in world.repos.list_repos(VENDOR, limit=1, cursor=own.next_cursor).repos] == [
+        "acme secret"
+    ]
+    with pytest.raises(InvalidInput):
+        world.repos.list_repos(RIVAL, limit=1, cursor=own.next_cursor)
+
+
 def test_a_team_may_have_a_repository_of_its_own(world: World) -> None:
     repo = world.repos.create_repo(VENDOR, name="acme stable", labels={"team": "shop"})
     assert (repo.owner_path, repo.visibility, repo.auto_release) == (":acme:", "private", False)
-    assert [r.name for r in world.repos.list_repos(VENDOR).repos] == ["acme stable", "platform"]
+    assert [r.name for r in world.repos.list_repos(VENDOR).repos] == ["platform", "acme stable"]
     assert [r.name for r in world.repos.list_repos(RIVAL).repos] == ["platform"]
     for look in (world.repos.get_repo, world.repos.list_events):
         with pytest.raises(NotFound):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pitrix.clock import Clock
 from pitrix.clusters import metadata, planning
 from pitrix.clusters.lifecycle import JobClosing
-from pitrix.clusters.model import Cluster, Job, JobError, JobStatus, Node, Step, StepKind, StepStatus
+from pitrix.clusters.model import Cluster, Job, JobError, JobKind, JobStatus, Node, Step, StepKind, StepStatus
 from pitrix.clusters.ports import AgentChannel, ClusterStore, TaskCallbacks
 from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
 from pitrix.packages import service as packages
@@ -38,16 +38,17 @@ from providers.base import (
 
 #: How often the plan of a job is tried before it is given up, where its state machine tries again at all.
 MAX_TRIES = 3
-#: How long a state machine waits until it asks the cloud again, in seconds.
-POLL_S = 2
+#: How long a state machine waits until it asks the cloud again, in seconds: at first, and when it takes long.
+#: Each question is nine events of the execution's history, which ends at 25,000.
+POLL_S, SLOW_POLL_S = 2, 10
+SOON_S = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a step came to: ``pending`` means that it must be asked again in ``wait_s`` seconds."""
+    """What a step came to: ``pending`` means that it must be asked again."""
 
     pending: bool = False
-    wait_s: int = POLL_S
     result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -118,15 +119,17 @@ class Executor:
             JobCancelled: somebody asked for that.
         """
         job = self._begun(job_id)
+        if job.status.ended:
+            return {"done": True, "steps": []}
         steps = self._store.steps(job_id, job.part)
         failed = [step for step in steps if step.status is StepStatus.FAILED and not step.optional]
         if failed:
             raise StepFailed(f"{failed[0].title}: {failed[0].error}")
-        if job.cancel_requested and job.part == "main":
-            raise JobCancelled("The job was cancelled by its user.")
         open_steps = [s for s in steps if s.status in (StepStatus.WAITING, StepStatus.RUNNING)]
         if not open_steps:
             return {"done": True, "steps": []}
+        if job.cancel_requested and job.part == "main":
+            raise JobCancelled("The job was cancelled by its user.")
         layer = open_steps[0].layer
         return {
             "done": False,
@@ -155,7 +158,11 @@ class Executor:
         outcome = self._carry_out[scene.step.kind](scene)
         if not outcome.pending:
             self._note_success(scene, outcome.result)
-        return {"pending": outcome.pending, "wait_s": outcome.wait_s}
+            return {"pending": False, "wait_s": 0}
+        waited_s = (self._clock.now() - (scene.step.started_at or self._clock.now())).total_seconds()
+        if waited_s > scene.step.timeout_s:
+            raise StepFailed(f"the cloud did not get it done within {scene.step.timeout_s} s")
+        return {"pending": True, "wait_s": POLL_S if waited_s < SOON_S else SLOW_POLL_S}
 
     def ask_agent(self, job_id: str, step_id: str, task_token: str) -> None:
         """Have a node's agent do one step; the outcome resumes the state that waits with ``task_token``.
@@ -188,6 +195,8 @@ class Executor:
         """Write down that a step failed and why; the first failure is the job's reason."""
         scene = self._scene(job_id, step_id)
         step = scene.step
+        if step.status is StepStatus.SUCCEEDED or scene.job.status.ended:
+            return  # said by an execution that another one has overtaken
         message = (readable_cause(cause) or error) + self._why_no_agent(scene)
         step.status, step.error, step.finished_at = StepStatus.FAILED, message, self._clock.now()
         self._store.put_steps(job_id, scene.job.part, [step])
@@ -213,12 +222,12 @@ class Executor:
         return f" (its machine is {machine.status.value}{f': {machine.reason}' if machine.reason else ''})"
 
     def plan_undo(self, job_id: str, error: str, cause: str) -> None:
-        """Turn a failed deployment round: from here on its plan is to remove what it made."""
+        """Turn a failed job round: from here on its plan is to take back what it did."""
         job = self._job(job_id)
-        if job.part == "undo":
+        if job.part == "undo" or job.status.ended:
             return
         cluster, nodes = self._cluster(job.cluster_id), self._store.nodes(job.cluster_id)
-        plan = planning.undo(cluster, nodes)
+        plan = planning.undo(job.kind, cluster, nodes)
         self._store.put_steps(job_id, "undo", plan.steps)
 
         def turn(job: Job) -> None:
@@ -457,11 +466,11 @@ class Executor:
         node, step = self._node(scene), scene.step
         agent_id = node.agent_id or self._agent_of(node)
         if step.kind is StepKind.AWAIT_AGENT:
-            deadline = (step.started_at or self._clock.now()) + timedelta(seconds=step.timeout_s)
+            deadline = self._clock.now() + timedelta(seconds=step.timeout_s)
             self._agents.await_agent(agent_id, task_token=task_token, deadline=deadline)
             return
-        if step.optional and not self._connected(node):
-            # Nothing can be asked of a node that is away, and nothing hangs on it.
+        if (step.optional or scene.job.kind is JobKind.STOP) and not self._connected(node):
+            # Nothing can be asked of a node that is away, and its machine is to go down anyway.
             self._callbacks.succeed(task_token, {"skipped": "the node's agent is not connected"})
             return
         self._agents.run_command(

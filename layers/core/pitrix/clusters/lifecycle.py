@@ -6,6 +6,7 @@ may run it again: usage events carry ids made of the job's, and the job itself i
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
@@ -35,6 +36,8 @@ _AFTER: dict[JobKind, tuple[ClusterStatus, NodeStatus, str]] = {
 }
 _WEB = ("http", "https")
 
+_log = logging.getLogger("pitrix.clusters")
+
 
 class JobClosing:
     """Ends jobs."""
@@ -59,34 +62,44 @@ class JobClosing:
         self._end(job, JobStatus.SUCCEEDED, None)
 
     def fail(self, job: Job, error: JobError) -> None:
-        """End a job that could not do its plan. The cluster stays as it was before, except for a new one."""
+        """End a job that could not do its plan, nor take back what it did of it.
+
+        A cluster that was to start, stop or run a service stays what it was and can be told so again. One
+        that is half made, half started or half removed has failed: it can be ceased, which removes the rest.
+        """
         if job.status.ended:
             return
         if job.part == "undo":
-            # What is left is still held: the cluster can be ceased, which looks for it again.
             first = job.error or error
             error = JobError(
                 code=first.code,
-                message=f"{first.message}. Cleaning up failed, too: {error.message}. Cease it to retry.",
+                message=f"{first.message}. Taking it back failed, too: {error.message}. Cease it to retry.",
                 step_id=first.step_id,
             )
-        self._release(job, ClusterStatus.FAILED if job.kind is JobKind.DEPLOY else None)
-        self._end(job, JobStatus.FAILED, error if job.part == "undo" else job.error or error)
+        else:
+            error = job.error or error
+        if job.kind is JobKind.CEASE and self._holds(job):
+            # Whoever asked for the end of a cluster does not pay for the cloud's trouble with it.
+            self._send(job, job.created_at)
+        half_done = job.kind is JobKind.CEASE or job.part == "undo" or job.kind is JobKind.DEPLOY
+        self._release(job, ClusterStatus.FAILED if half_done else None)
+        self._end(job, JobStatus.FAILED, error)
 
     def _advance(self, job: Job) -> None:
+        if not self._holds(job):
+            return  # all of this was done before, and the cluster may belong to another job by now
         status, node_status, event = _AFTER[job.kind]
         nodes = self._store.nodes(job.cluster_id)
         now = self._clock.now()
-        cluster = self._store.cluster(job.cluster_id)
-        assert cluster is not None, "a job's cluster is never removed"
         # Running time is counted from the moment that the application is there, and no longer than until
         # its owner asked for the end of it.
-        ends = job.kind in (JobKind.STOP, JobKind.CEASE)
-        self._meter.send(usage_events(cluster, nodes, job, job.created_at if ends else now))
+        self._send(job, job.created_at if job.kind in (JobKind.STOP, JobKind.CEASE) else now)
         for node in nodes:
             self._store.change_node(node.cluster_id, node.node_id, _set_status(node_status))
 
         def change(cluster: Cluster) -> None:
+            if cluster.job_id != job.job_id:
+                return
             cluster.status, cluster.status_at = status, now
             cluster.transition, cluster.job_id = "", None
             cluster.endpoints = endpoints(cluster, nodes) if status is ClusterStatus.ACTIVE else []
@@ -94,12 +107,25 @@ class JobClosing:
                 cluster.holds_resources, cluster.network_id = False, None
 
         self._store.change_cluster(job.cluster_id, change)
-        self._events.publish(event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
+        self._tell(event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
+
+    def _holds(self, job: Job) -> bool:
+        cluster = self._store.cluster(job.cluster_id)
+        return cluster is not None and cluster.job_id == job.job_id
+
+    def _send(self, job: Job, at: datetime) -> None:
+        cluster = self._store.cluster(job.cluster_id)
+        assert cluster is not None, "a job's cluster is never removed"
+        self._meter.send(usage_events(cluster, self._store.nodes(job.cluster_id), job, at))
 
     def _end_undone(self, job: Job) -> None:
+        again_stopped = job.kind is JobKind.START
+        status = NodeStatus.STOPPED if again_stopped else NodeStatus.CEASED
         for node in self._store.nodes(job.cluster_id):
-            self._store.change_node(node.cluster_id, node.node_id, _set_status(NodeStatus.CEASED))
-        self._release(job, ClusterStatus.FAILED, gone=True)
+            self._store.change_node(node.cluster_id, node.node_id, _set_status(status))
+        self._release(
+            job, ClusterStatus.STOPPED if again_stopped else ClusterStatus.FAILED, gone=not again_stopped
+        )
         cancelled = job.error is not None and job.error.code == "JobCancelled"
         self._end(job, JobStatus.CANCELLED if cancelled else JobStatus.FAILED, job.error)
 
@@ -112,6 +138,7 @@ class JobClosing:
             cluster.transition, cluster.job_id = "", None
             if status is not None:
                 cluster.status, cluster.status_at = status, now
+                cluster.endpoints = []
             if gone:
                 cluster.holds_resources, cluster.network_id = False, None
 
@@ -124,11 +151,15 @@ class JobClosing:
             job.status, job.error, job.finished_at = status, error, now
 
         self._store.change_job(job.job_id, change)
-        self._events.publish(
-            f"Job{status.value.capitalize()}",
-            job.job_id,
-            {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path},
-        )
+        data = {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path}
+        self._tell(f"Job{status.value.capitalize()}", job.job_id, data)
+
+    def _tell(self, type: str, subject: str, data: dict[str, str]) -> None:
+        try:
+            self._events.publish(type, subject, data)
+        except Exception:
+            # It has happened, whoever hears of it: to fail now would make the state machine do it again.
+            _log.exception("event %s of %s was not published", type, subject)
 
 
 def usage_events(cluster: Cluster, nodes: Sequence[Node], job: Job, at: datetime) -> list[UsageEvent]:

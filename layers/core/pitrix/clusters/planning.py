@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pitrix.clusters.model import Cluster, Layer, Node, Plan, Step, StepKind
+from pitrix.clusters.model import Cluster, JobKind, Layer, Node, Plan, Step, StepKind
 from pitrix.packages.model import RoleSpec, ServiceSpec
 
 #: The proxy needs little: it relays frames and keeps none (see infra/agent).
@@ -108,10 +108,7 @@ def stop(cluster: Cluster, nodes: Sequence[Node]) -> Plan:
     build = _Builder()
     _stop_watching(build, cluster, members)
     _services(build, cluster, members, "stop")
-    build.layer(
-        "machines",
-        [build.step(StepKind.STOP_MACHINE, f"Stop the machine {node.name}", node) for node in nodes],
-    )
+    _power_off(build, nodes)
     return build.plan(cluster)
 
 
@@ -149,14 +146,21 @@ def cease(cluster: Cluster, nodes: Sequence[Node], *, running: bool) -> Plan:
         _stop_watching(build, cluster, members)
         _services(build, cluster, members, "stop", optional=True)
         _services(build, cluster, members, "destroy", optional=True)
-    _release(build, cluster, nodes)
+    if cluster.holds_resources:
+        _release(build, cluster, nodes)
     return build.plan(cluster)
 
 
-def undo(cluster: Cluster, nodes: Sequence[Node]) -> Plan:
-    """Return how a deployment that failed is taken back: whatever was made is removed."""
+def undo(kind: JobKind, cluster: Cluster, nodes: Sequence[Node]) -> Plan:
+    """Return how a job that failed is taken back.
+
+    What a deployment made is removed; the machines of a cluster that did not start are stopped again.
+    """
     build = _Builder(prefix="undo-")
-    _release(build, cluster, nodes)
+    if kind is JobKind.START:
+        _power_off(build, nodes)
+    else:
+        _release(build, cluster, nodes)
     return build.plan(cluster)
 
 
@@ -318,6 +322,13 @@ def _watched(cluster: Cluster, members: Sequence[Node]) -> list[Node]:
 def _check_timeout_s(cluster: Cluster, node: Node) -> int:
     check = cluster.role(node.role).health_check
     return check.timeout_s if check else 0
+
+
+def _power_off(build: _Builder, nodes: Sequence[Node]) -> None:
+    build.layer(
+        "machines",
+        [build.step(StepKind.STOP_MACHINE, f"Stop the machine {node.name}", node) for node in nodes],
+    )
 
 
 def _release(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:

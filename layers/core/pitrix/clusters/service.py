@@ -9,6 +9,7 @@ Next: ``planning.py`` for the plans, ``execution.py`` for what the state machine
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,6 +35,7 @@ from pitrix.clusters.model import (
 from pitrix.clusters.ports import ClusterStore, StateMachines
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.clusters.sweeping import start
+from pitrix.clusters.views import plan_without_secrets, steps_without_secrets
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
@@ -41,9 +43,12 @@ from pitrix.packages import service as packages
 from pitrix.packages.model import ClusterSpec, Package, RoleSpec
 from pitrix.runtimes.model import Runtime
 
-#: A plan larger than this is refused: one job's history must stay under 25,000 events (Step Functions quota).
-MAX_NODES = 200
+#: A plan larger than this is refused: a job's execution ends at 25,000 events (Step Functions quota), and a
+#: machine of a deployment takes up to 300 of them.
+MAX_NODES = 50
 _NAME_LENGTH = 100
+
+_log = logging.getLogger("pitrix.clusters")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +126,10 @@ class ClusterService:
         job = self._new_job(who, cluster, JobKind.DEPLOY, plan, {})
         cluster.transition, cluster.job_id = TRANSITIONS[JobKind.DEPLOY][0], job.job_id
         self._store.claim(cluster, job, plan.steps, nodes)
-        self._catalog.count_deployment(who, cluster.app_id, cluster.cluster_id)
+        try:
+            self._catalog.count_deployment(who, cluster.app_id, cluster.cluster_id)
+        except Exception:
+            _log.exception("a deployment of app %s was not counted", cluster.app_id)
         return Deployment(cluster=cluster, job=self._start(job))
 
     def _prepare(self, who: Principal, request: DeployRequest) -> tuple[Cluster, list[Node], Plan]:
@@ -260,7 +268,7 @@ class ClusterService:
         cluster, kind, plan = self._prepare_action(who, cluster_id, action, params)
         after = 0 if kind is JobKind.CEASE else cluster.micros_per_hour
         return PlanView(
-            plan=plan,
+            plan=plan_without_secrets(plan),
             micros_per_hour_before=cluster.micros_per_hour,
             micros_per_hour_after=after,
             currency=cluster.currency,
@@ -359,7 +367,9 @@ class ClusterService:
         if job.part == "undo":
             steps += self._store.steps(job_id, "undo")
         done = sum(step.status in (StepStatus.SUCCEEDED, StepStatus.FAILED) for step in steps)
-        return JobView(job=job, progress=Progress(done=done, total=len(steps)), steps=steps)
+        return JobView(
+            job=job, progress=Progress(done=done, total=len(steps)), steps=steps_without_secrets(steps)
+        )
 
     def cancel(self, who: Principal, job_id: str) -> Job:
         """Ask a deployment to end; it removes what it made, after the steps that are underway.
@@ -400,13 +410,14 @@ class ClusterService:
         )
 
     def _start(self, job: Job) -> Job:
-        started = start(job, self._store, self._machines)
-        self._events.publish(
-            "JobStarted",
-            job.job_id,
-            {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path},
-        )
-        return started
+        """Start a job that is written down. Nothing fails from here on: the sweeper starts what was not."""
+        try:
+            job = start(job, self._store, self._machines)
+            data = {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path}
+            self._events.publish("JobStarted", job.job_id, data)
+        except Exception:
+            _log.exception("job %s was not started at once", job.job_id)
+        return job
 
 
 def new_nodes(cluster: Cluster) -> list[Node]:

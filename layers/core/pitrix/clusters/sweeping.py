@@ -6,9 +6,14 @@ Owns when an interrupted job is resumed. It goes on from its journal, because ev
 
 from __future__ import annotations
 
+import logging
+
 from pitrix.clock import Clock
 from pitrix.clusters.model import Job
 from pitrix.clusters.ports import ClusterStore, StateMachines
+from pitrix.errors import Conflict
+
+_log = logging.getLogger("pitrix.clusters")
 
 #: A job without an execution is left to its creator for so long, in seconds.
 STARTING_S = 60
@@ -40,15 +45,32 @@ class Sweeper:
         """
         resumed = 0
         for job in self._store.unended_jobs():
-            if job.execution and self._machines.running(job.kind, job.execution):
-                continue
-            age_s = (self._clock.now() - job.created_at).total_seconds()
-            if not job.execution and age_s < STARTING_S:
-                continue
-
-            def next_attempt(job: Job) -> None:
-                job.attempt += 1 if job.execution else 0
-
-            start(self._store.change_job(job.job_id, next_attempt), self._store, self._machines)
-            resumed += 1
+            try:
+                resumed += self._resume(job)
+            except Exception:
+                # One job that cannot be resumed keeps no other from it; it is looked at again in a minute.
+                _log.exception("job %s could not be resumed", job.job_id)
         return resumed
+
+    def _resume(self, job: Job) -> bool:
+        if job.execution and self._machines.running(job.kind, job.execution):
+            return False
+        age_s = (self._clock.now() - job.created_at).total_seconds()
+        if not job.execution and age_s < STARTING_S:
+            return False
+        dead = job.execution
+
+        def next_attempt(job: Job) -> None:
+            if job.execution != dead or job.status.ended:
+                raise Conflict("somebody else resumed this job in the meantime")
+            # Without an execution the attempt stays: whoever is killed between the start and the note about
+            # it is followed by somebody who starts the same name, which starts nothing twice.
+            job.attempt += 1 if dead else 0
+            job.execution = ""
+
+        try:
+            claimed = self._store.change_job(job.job_id, next_attempt)
+        except Conflict:
+            return False
+        start(claimed, self._store, self._machines)
+        return True

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: A rendered template may not grow beyond this many characters.
 MAX_RENDERED = 8 * 1024 * 1024
 MAX_BLOCKS = 64
+#: Eight blocks inside of each other with so many branches stay below what Python compiles (100 levels).
+MAX_BRANCHES = 10
 MAX_EXPRESSIONS = 5000
 
 _PATH = re.compile(r"""\.?[^\s"'`|(){}.$,=:/]+(?:\.[^\s"'`|(){}$.,=:/]+)*""")
@@ -356,6 +358,9 @@ class _Parser:
         condition = self._condition(text[3:].strip()) if text.startswith("if ") else None
         if text and condition is None:
             self._fault(f"'else {text[:80]}' is not supported", "use: else, else if .a.b")
+        if len(self._open[-1].branches) >= MAX_BRANCHES:
+            self._fault(f"more than {MAX_BRANCHES} branches in one 'if'")
+            return
         self._open[-1].branches.append(_Branch(condition))
 
     def _close(self, key: str) -> None:

@@ -54,7 +54,7 @@ DELIVERY_GRACE_S = 60
 #: API Gateway ends a connection after two hours; a record of one is of no use after that.
 CONNECTION_LIFETIME_S = 3 * 3600
 #: Tokens of one agent that are good at the same time, the newest ones.
-_MAX_TOKENS = 5
+_MAX_TOKENS = 20
 #: Of the output, what travels back into the state machine: its whole history is capped at 25,000 events.
 _ANSWER_TAIL_CHARS = 1_000
 FRONTGATE_PORT = 9111

@@ -5,7 +5,8 @@ Owns the keys of the repositories' table:
 ======================  =======================  ==========================================================
 pk                      sk                       what it is
 ======================  =======================  ==========================================================
-``REPO#<repo>``         ``REPO``                 the repository; g1 ``REPOS`` by name
+``REPO#<repo>``         ``REPO``                 the repository; g1 ``REPOS`` by owner path and
+                                                 name, g2 ``PUBLIC`` by name
 ``NAMES``               ``<folded name>``        claim of a repository's name
 ``EVENTS#<repo>``       ``<event>``              what became of an object, sortable by time; g1
                                                  ``EVENTS#<repo>#<tenant>``, so that a tenant reads its own
@@ -25,7 +26,7 @@ from typing import Final
 from pitrix.errors import Conflict
 from pitrix.repos.model import Repo, RepoEvent, Upload, tenant_of
 from pitrix.repos.ports import EventPage, RepoPage
-from pitrix.table import Delete, Item, Put, Table, Write, pack, unpack
+from pitrix.table import Delete, Item, Page, Put, Table, Write, pack, unpack
 
 #: S3 and Lambda give up on a notification within a day; a week is ample to know it again.
 _REMEMBERED_S: Final = 7 * 24 * 3600
@@ -41,10 +42,11 @@ class TableRepoStore:
         item = self._table.get(f"REPO#{repo_id}", "REPO")
         return None if item is None else replace(unpack(item.data, Repo), revision=item.version)
 
-    def list_repos(self, *, limit: int, cursor: str | None) -> RepoPage:
-        page = self._table.query("REPOS", index="g1", limit=limit, cursor=cursor)
-        repos = [replace(unpack(item.data, Repo), revision=item.version) for item in page.items]
-        return RepoPage(repos=repos, next_cursor=page.next_cursor)
+    def list_public(self, *, limit: int, cursor: str | None) -> RepoPage:
+        return _repos(self._table.query("PUBLIC", index="g2", limit=limit, cursor=cursor))
+
+    def list_owned(self, owner_path: str, *, limit: int, cursor: str | None) -> RepoPage:
+        return _repos(self._table.query("REPOS", index="g1", prefix=owner_path, limit=limit, cursor=cursor))
 
     def create(self, repo: Repo) -> Repo:
         claim = Item(pk="NAMES", sk=_folded(repo.name), data={"repo_id": repo.repo_id})
@@ -103,12 +105,19 @@ class TableRepoStore:
         return None if item is None else unpack(item.data, Upload)
 
 
+def _repos(page: Page) -> RepoPage:
+    repos = [replace(unpack(item.data, Repo), revision=item.version) for item in page.items]
+    return RepoPage(repos=repos, next_cursor=page.next_cursor)
+
+
 def _item(repo: Repo) -> Item:
+    by_name = f"{_folded(repo.name)}#{repo.repo_id}"
     return Item(
         pk=f"REPO#{repo.repo_id}",
         sk="REPO",
         data=pack(repo),
-        g1=("REPOS", f"{_folded(repo.name)}#{repo.repo_id}"),
+        g1=("REPOS", f"{repo.owner_path}#{by_name}"),
+        g2=("PUBLIC", by_name) if repo.visibility == "public" else None,
         version=repo.revision,
     )
 

@@ -53,7 +53,13 @@ class RepoStore(Protocol):
 
     def repo(self, repo_id: str) -> Repo | None: ...
 
-    def list_repos(self, *, limit: int, cursor: str | None) -> RepoPage: ...
+    def list_public(self, *, limit: int, cursor: str | None) -> RepoPage:
+        """Those that everybody may use, by name."""
+        ...
+
+    def list_owned(self, owner_path: str, *, limit: int, cursor: str | None) -> RepoPage:
+        """Those at and below an owner path, by path and name."""
+        ...
 
     def create(self, repo: Repo) -> Repo:
         """Write a new repository.

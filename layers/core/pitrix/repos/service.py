@@ -35,6 +35,7 @@ from pitrix.errors import (
 from pitrix.events import EventBus
 from pitrix.identity.model import ROOT_PATH, Principal, require
 from pitrix.packages.model import Problem, Severity
+from pitrix.paging import chain
 from pitrix.repos.model import (
     KINDS,
     PLATFORM_REPO_ID,
@@ -97,10 +98,23 @@ class ReposService:
     # --- repositories --------------------------------------------------------------------------------------
 
     def list_repos(self, who: Principal, *, limit: int = 50, cursor: str | None = None) -> RepoPage:
-        """The repositories that the caller may use, by name. A page may be short where others own some."""
+        """Those that everybody may use, then those of the caller and below, each by name.
+
+        Raises:
+            InvalidInput: the cursor is broken, or another caller's.
+        """
         require(who, "repos", "read")
-        page = self._repos.list_repos(limit=limit, cursor=cursor)
-        return replace(page, repos=[repo for repo in page.repos if _sees(who, repo)])
+
+        def shared(limit: int, cursor: str | None) -> tuple[list[Repo], str | None]:
+            page = self._repos.list_public(limit=limit, cursor=cursor)
+            return [each for each in page.repos if not who.owns(each.owner_path)], page.next_cursor
+
+        def own(limit: int, cursor: str | None) -> tuple[list[Repo], str | None]:
+            page = self._repos.list_owned(who.owner_path, limit=limit, cursor=cursor)
+            return page.repos, page.next_cursor
+
+        found, more = chain([shared, own], name=f"repos:{who.owner_path}", limit=limit, cursor=cursor)
+        return RepoPage(repos=found, next_cursor=more)
 
     def get_repo(self, who: Principal, repo_id: str) -> Repo:
         """One repository.

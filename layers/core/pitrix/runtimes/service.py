@@ -28,6 +28,7 @@ from pitrix.errors import (
     PreconditionFailed,
 )
 from pitrix.identity.model import ROOT_PATH, Principal, require
+from pitrix.paging import chain
 from pitrix.runtimes.model import (
     Check,
     CheckRequest,
@@ -40,7 +41,6 @@ from pitrix.runtimes.model import (
     ZoneInfo,
 )
 from pitrix.runtimes.ports import Clouds, CredentialVault, RuntimePage, RuntimeStore
-from pitrix.table import decode_cursor, encode_cursor
 from providers.base import Connection, MachineType, Network, Provider
 
 _NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,58}[^\W_])?")
@@ -99,24 +99,17 @@ class RuntimesService:
             InvalidInput: the cursor is broken, or another caller's.
         """
         require(who, "runtimes", "read")
-        digest = f"runtimes:{who.owner_path}"
-        place = decode_cursor(cursor, digest) if cursor else {"list": "public"}
-        found: list[Runtime] = []
-        if place["list"] == "public":
-            shared = self._runtimes.list_public(limit=limit, cursor=place.get("after"))
-            found = [runtime for runtime in shared.runtimes if not who.owns(runtime.owner_path)]
-            if shared.next_cursor is not None:
-                after = {"list": "public", "after": shared.next_cursor}
-                return RuntimePage(runtimes=found, next_cursor=encode_cursor(digest, after))
-            place = {"list": "own"}
-            if len(found) == limit:
-                return RuntimePage(runtimes=found, next_cursor=encode_cursor(digest, place))
-        own = self._runtimes.list_owned(who.owner_path, limit=limit - len(found), cursor=place.get("after"))
-        more = own.next_cursor
-        return RuntimePage(
-            runtimes=found + own.runtimes,
-            next_cursor=encode_cursor(digest, {"list": "own", "after": more}) if more else None,
-        )
+
+        def shared(limit: int, cursor: str | None) -> tuple[list[Runtime], str | None]:
+            page = self._runtimes.list_public(limit=limit, cursor=cursor)
+            return [each for each in page.runtimes if not who.owns(each.owner_path)], page.next_cursor
+
+        def own(limit: int, cursor: str | None) -> tuple[list[Runtime], str | None]:
+            page = self._runtimes.list_owned(who.owner_path, limit=limit, cursor=cursor)
+            return page.runtimes, page.next_cursor
+
+        found, more = chain([shared, own], name=f"runtimes:{who.owner_path}", limit=limit, cursor=cursor)
+        return RuntimePage(runtimes=found, next_cursor=more)
 
     def get(self, who: Principal, runtime_id: str) -> Runtime:
         """One runtime.
@@ -152,6 +145,17 @@ class RuntimesService:
         runtime = self.get(who, runtime_id)
         _refuse_inactive(runtime)
         return self._connect(runtime.provider, runtime.zone, self._vault.get(runtime.secret_name))
+
+    def usable(self, who: Principal, runtime_id: str) -> Runtime:
+        """One runtime that something may be deployed to.
+
+        Raises:
+            NotFound: there is none, or the caller may not see it.
+            Conflict: it is being connected or deleted.
+        """
+        runtime = self.get(who, runtime_id)
+        _refuse_inactive(runtime)
+        return runtime
 
     def zones(self, who: Principal, runtime_id: str) -> list[ZoneInfo]:
         """The zones of the account, asked of the cloud."""
