@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chalice.app import Response
 
 from pitrix import bootstrap
 from pitrix.clusters.requests import ActionParams, DeployRequest
-from pitrix.clusters.views import without_secrets
 from pitrix.errors import NotFound
 from pitrix.http import Paging, body, create_api, etag, if_match, ok, page, params, principal, raw_body
 
@@ -50,22 +49,19 @@ def plan() -> Response:
 @app.route("/v1/clusters", methods=["POST"])
 def create() -> Response:
     begun = bootstrap.clusters().create(principal(app), body(app, DeployRequest))
-    answer = replace(begun, cluster=without_secrets(begun.cluster))
-    return ok(answer, 202, headers={"Location": f"/v1/clusters/{begun.cluster.cluster_id}"})
+    return ok(begun, 202, headers={"Location": f"/v1/clusters/{begun.cluster.cluster_id}"})
 
 
 @app.route("/v1/clusters", methods=["GET"])
 def list_clusters() -> Response:
     paging = params(app, Paging)
-    clusters = bootstrap.clusters()
-    found, more = clusters.list_clusters(principal(app), limit=paging.limit, cursor=paging.cursor)
-    return page([without_secrets(cluster) for cluster in found], more)
+    return page(*bootstrap.clusters().list_clusters(principal(app), limit=paging.limit, cursor=paging.cursor))
 
 
 @app.route("/v1/clusters/{cluster_id}", methods=["GET"])
 def get(cluster_id: str) -> Response:
     cluster = bootstrap.clusters().get(principal(app), cluster_id)
-    return ok(without_secrets(cluster), headers={"ETag": etag(cluster.version_no)})
+    return ok(cluster, headers={"ETag": etag(cluster.version_no)})
 
 
 @app.route("/v1/clusters/{cluster_id}", methods=["PATCH"])
@@ -78,7 +74,7 @@ def patch(cluster_id: str) -> Response:
         description=wanted.description,
         if_version=if_match(app),
     )
-    return ok(without_secrets(cluster), headers={"ETag": etag(cluster.version_no)})
+    return ok(cluster, headers={"ETag": etag(cluster.version_no)})
 
 
 @app.route("/v1/clusters/{cluster_id}/actions/{action}", methods=["POST"])

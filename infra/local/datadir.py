@@ -57,7 +57,12 @@ class DataDir:
                 directory.
         """
         self._refuse_foreign()
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The directory {self.path} cannot be made ({error.strerror}). Name another by --data."
+            ) from None
         lock = open(self.path / "lock", "a+")  # noqa: SIM115 - held open for as long as this process lives
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

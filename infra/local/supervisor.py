@@ -291,6 +291,7 @@ def announce(platform: Platform, logins: list[dict[str, str]], seconds: float) -
     say()
     say(f"    Console   {platform.url}/")
     say(f"    API       {platform.url}/v1")
+    say(f"    Terminal  .venv/bin/pitrix --url {platform.url} login")
     for login in logins:
         say(f"    Login     {login['username']:<10} {login['password']:<20} {login['role']}")
     say()

@@ -51,9 +51,12 @@ class HealthCheck:
         self._detail = ""
 
     def recover(self) -> None:
-        """Go on with the check that an earlier run of the agent had."""
+        """Go on with the check that an earlier run of the agent had.
+
+        The machine may have been restarted and the application with it be gone: one bad check is enough now.
+        """
         if self._path.exists():
-            self._begin(json.loads(self._path.read_text(encoding="utf-8")))
+            self._begin(json.loads(self._path.read_text(encoding="utf-8")), suspicious=True)
 
     async def start(self, payload: dict[str, Any]) -> str:
         """Begin, or go on with another configuration."""
@@ -78,13 +81,14 @@ class HealthCheck:
                 {"type": "event", "agent": self._agent_id, "health": self._health, "detail": self._detail}
             )
 
-    def _begin(self, payload: dict[str, Any]) -> None:
+    def _begin(self, payload: dict[str, Any], *, suspicious: bool = False) -> None:
         if self._task is not None:
             self._task.cancel()
-        self._task = asyncio.ensure_future(self._watch(payload))
+        before = int(payload["unhealthy_threshold"]) - 1 if suspicious else 0
+        self._task = asyncio.ensure_future(self._watch(payload, bad=before))
 
-    async def _watch(self, payload: dict[str, Any]) -> None:
-        good = bad = 0
+    async def _watch(self, payload: dict[str, Any], *, bad: int) -> None:
+        good = 0
         while True:
             well, said = await self._call(str(payload["check_cmd"]), float(payload["timeout_s"]))
             good, bad = (good + 1, 0) if well else (0, bad + 1)

@@ -142,11 +142,17 @@ def test_a_result_that_got_lost_is_sent_again(world: Platform, drone: Machine) -
     assert world.answers.of("t1") == ("succeeded", {"exit_code": 0, "output_tail": "hi\n"})
 
 
+def _is_journaled(drone: Machine, command_id: str) -> bool:
+    """Whether the agent has written down which process runs a command; killed before, it can only say so."""
+    return any('"pid"' in path.read_text() for path in drone.root.rglob(f"{command_id}.json"))
+
+
 def test_a_restarted_agent_takes_up_what_still_runs(world: Platform, drone: Machine) -> None:
     ran, gate = drone.root / "ran", drone.root / "gate"
     cmd = f"echo x >> {ran}; until [ -e {gate} ]; do sleep 0.05; done; echo done; exit 5"
     world.pilot.run_command(drone.agent_id, command_id="cmd_1", cmd=cmd, task_token="t1", name="start")
     until(ran.exists)
+    until(lambda: _is_journaled(drone, "cmd_1"))
     drone.kill_agent()
     drone.power_on()
     world.await_connected(drone)

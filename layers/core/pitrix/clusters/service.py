@@ -35,7 +35,7 @@ from pitrix.clusters.model import (
 from pitrix.clusters.ports import ClusterStore, StateMachines
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.clusters.sweeping import start
-from pitrix.clusters.views import plan_without_secrets, steps_without_secrets
+from pitrix.clusters.views import plan_without_secrets, steps_without_secrets, without_secrets
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
@@ -130,7 +130,7 @@ class ClusterService:
             self._catalog.count_deployment(who, cluster.app_id, cluster.cluster_id)
         except Exception:
             _log.exception("a deployment of app %s was not counted", cluster.app_id)
-        return Deployment(cluster=cluster, job=self._start(job))
+        return Deployment(cluster=without_secrets(cluster), job=self._start(job))
 
     def _prepare(self, who: Principal, request: DeployRequest) -> tuple[Cluster, list[Node], Plan]:
         require(who, "clusters", "create")
@@ -208,14 +208,18 @@ class ClusterService:
     ) -> tuple[list[Cluster], str | None]:
         """Return the clusters of this user's part of the tree, newest first."""
         require(who, "clusters", "read")
-        return self._store.clusters(who.owner_path, limit=limit, cursor=cursor)
+        found, more = self._store.clusters(who.owner_path, limit=limit, cursor=cursor)
+        return [without_secrets(cluster) for cluster in found], more
 
     def get(self, who: Principal, cluster_id: str) -> Cluster:
-        """Return one cluster.
+        """Return one cluster, without what was typed into its password fields.
 
         Raises:
             NotFound: there is none of that id, for this user.
         """
+        return without_secrets(self._get(who, cluster_id))
+
+    def _get(self, who: Principal, cluster_id: str) -> Cluster:
         require(who, "clusters", "read")
         cluster = self._store.cluster(cluster_id)
         if cluster is None:
@@ -250,7 +254,7 @@ class ClusterService:
             if description is not None:
                 cluster.description = description
 
-        return self._store.change_cluster(cluster_id, change)
+        return without_secrets(self._store.change_cluster(cluster_id, change))
 
     def nodes(self, who: Principal, cluster_id: str) -> list[Node]:
         """Return the nodes of a cluster, its frontgate last."""
@@ -292,7 +296,7 @@ class ClusterService:
         self, who: Principal, cluster_id: str, action: str, params: ActionParams
     ) -> tuple[Cluster, JobKind, Plan]:
         require(who, "clusters", "operate")
-        cluster = self.get(who, cluster_id)
+        cluster = self._get(who, cluster_id)
         kind = _action(action)
         if cluster.job_id is not None:
             raise Conflict(

@@ -22,6 +22,9 @@ from pitrix.errors import FieldError, InvalidInput, NotFound, PermissionDenied, 
 #: The root of the tree of owners: whoever sits here owns everything.
 ROOT_PATH = ":"
 
+#: The role that runs the platform; whoever has it sits at the root.
+OPERATOR = "operator"
+
 #: Every action of a module, also the ones that this table does not list yet.
 ALL = "*"
 
@@ -177,7 +180,7 @@ BUILT_IN_ROLES: Mapping[str, Role] = {
         _widen("business_reviewer", "Business reviewer", _USER, catalog="review_business"),
         _widen("technical_reviewer", "Technical reviewer", _USER, catalog="review_technical"),
         _widen("vendor_reviewer", "Vendor reviewer", _USER, catalog="review_vendor", identity="read"),
-        Role(role_id="operator", title="Operator", grants={ALL: frozenset({ALL})}),
+        Role(role_id=OPERATOR, title="Operator", grants={ALL: frozenset({ALL})}),
     )
 }
 

@@ -18,6 +18,8 @@ from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, Precondi
 from pitrix.identity.model import (
     BUILT_IN_ROLES,
     LOCALES,
+    OPERATOR,
+    ROOT_PATH,
     Principal,
     Role,
     Session,
@@ -227,6 +229,7 @@ class IdentityService:
             updated_at=self._clock.now(),
         )
         require_owned(who, changed.owner_path, f"The owner path {changed.owner_path!r}")
+        _check_place(changed.role, changed.owner_path)
         if (changed.role, changed.owner_path, changed.status) == (user.role, user.owner_path, user.status):
             return self._users.save(changed)
         if who.user_id == user_id:
@@ -332,14 +335,17 @@ class IdentityService:
             )
         _check_password(new.password, "password")
         user_id = ids.new("usr")
+        role = _checked_role(new.role)
         # Made of the id and not of the name: two names must never come out as one path.
-        path = new.owner_path if new.owner_path is not None else f":{user_id.lower()}:"
+        own_place = ROOT_PATH if role == OPERATOR else f":{user_id.lower()}:"
+        path = new.owner_path if new.owner_path is not None else own_place
+        _check_place(role, path)
         now = self._clock.now()
         return User(
             user_id=user_id,
             subject="",
             username=name,
-            role=_checked_role(new.role),
+            role=role,
             owner_path=check_owner_path(path),
             locale=_checked_locale(new.locale),
             created_at=now,
@@ -376,6 +382,17 @@ _SIGN_IN_REFUSED = "Wrong username or password."
 def random_password() -> str:
     """A password of 96 random bits that satisfies the usual policies: lower, upper, digit, symbol."""
     return f"{secrets.token_urlsafe(12)}-aA7"
+
+
+def _check_place(role: str, owner_path: str) -> None:
+    """Refuse an operator below the root: the role runs the whole platform, for every tenant.
+
+    Raises:
+        InvalidInput: that is asked for.
+    """
+    if role == OPERATOR and owner_path != ROOT_PATH:
+        message = f"An operator's place is {ROOT_PATH!r}, the root; leave it out."
+        raise InvalidInput(message, errors=[FieldError("owner_path", message)])
 
 
 def _checked_role(role_id: str) -> str:

@@ -199,8 +199,6 @@ def _read(source: Path | str | bytes) -> tuple[dict[str, bytes], list[Problem]]:
 
 
 def _lint_files(files: Mapping[str, bytes]) -> list[Problem]:
-    if not files:
-        return []
     found = ports.detect(files)
     if found is None:
         return [
