@@ -10,7 +10,7 @@ import pytest
 
 from pitrix import bootstrap
 from pitrix.clusters import planning
-from pitrix.clusters.model import Job
+from pitrix.clusters.model import Job, JobKind
 from pitrix.clusters.requests import DeployRequest
 from pitrix.errors import InvalidInput
 from tests.unit.console.gateway import Answer, Gateway, Visitor
@@ -335,7 +335,7 @@ def test_a_clean_up_is_shown_after_the_plan(alice: Visitor, world: World) -> Non
     world.run(begun.job.job_id, 3)
     (cluster, job) = (begun.cluster, begun.job)
     nodes = world.clusters.nodes(world.principal("alice"), cluster.cluster_id)
-    clean_up = planning.undo(cluster, nodes)
+    clean_up = planning.undo(JobKind.DEPLOY, cluster, nodes)
 
     def turn(job: Job) -> None:
         job.part, job.undo_layers = "undo", [layer.name for layer in clean_up.layers]

@@ -346,3 +346,18 @@ def test_the_platform_may_look_users_up(identity: IdentityService, alice: User) 
     assert identity.get_user(SYSTEM, alice.user_id) == alice
     with pytest.raises(NotFound):
         identity.get_user(SYSTEM, "usr_none")
+
+
+def test_an_operator_sits_at_the_root_and_nowhere_else(
+    identity: IdentityService, operator: User, alice: User
+) -> None:
+    made = identity.create_user(
+        operator.principal, NewUser(username="second", password=PASSWORD, role="operator")
+    )
+    assert made.owner_path == ":"
+    below = NewUser(username="third", password=PASSWORD, role="operator", owner_path=":acme:")
+    with pytest.raises(InvalidInput) as caught:
+        identity.create_user(operator.principal, below)
+    assert [error.field for error in caught.value.errors] == ["owner_path"]
+    with pytest.raises(InvalidInput):
+        identity.update_user(operator.principal, alice.user_id, UserChange(role="operator"))

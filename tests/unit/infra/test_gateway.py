@@ -37,6 +37,26 @@ def test_aws_calls_pass_untouched(path: str, query: str, headers: dict[str, str]
     assert decide(path, query, HOST | headers, ROUTES) == Forward()
 
 
+@pytest.mark.parametrize(
+    ("site", "query"),
+    [
+        ("cross-site", "X-Amz-Signature=1&X-Amz-Credential=A/20260101/us-east-1/s3/aws4_request"),
+        ("same-site", "X-Amz-Signature=1"),
+        ("same-origin", "Action=DeleteStack&StackName=pitrix&X-Amz-Signature=1"),
+        ("none", "Action=PurgeQueue&X-Amz-Signature=1"),
+    ],
+)
+def test_no_page_makes_a_browser_call_aws(site: str, query: str) -> None:
+    found = decide("/", query, HOST | {"sec-fetch-site": site}, ROUTES)
+    assert isinstance(found, Refusal)
+    assert found.status == 403
+
+
+def test_the_consoles_own_pictures_come_from_s3() -> None:
+    headers = HOST | {"sec-fetch-site": "same-origin", "sec-fetch-dest": "image"}
+    assert decide("/bucket/icon.svg", "X-Amz-Signature=1", headers, ROUTES) == Forward()
+
+
 def test_a_bearer_token_is_not_an_aws_signature() -> None:
     assert decide("/v1/me", "", HOST | {"authorization": "Bearer eyJ…"}, ROUTES) == APP
 

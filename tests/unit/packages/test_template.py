@@ -146,3 +146,17 @@ def test_a_value_arrives_as_it_is_and_changes_nothing_around_it(value: Any) -> N
 def test_no_text_makes_the_parser_fail(text: str) -> None:
     with contextlib.suppress(TemplateBroken):
         parse(text).render(lambda _key: "x")
+
+
+@pytest.mark.parametrize("branches", [11, 300, 1500])
+def test_a_chain_of_branches_that_python_could_not_compile_is_refused(branches: int) -> None:
+    chain = "{{if .a}}1" + "{{else if .b}}2" * branches + "{{end}}"
+    with pytest.raises(TemplateBroken):
+        parse('{"n": ' + chain + "}")
+
+
+def test_blocks_as_deep_and_as_wide_as_allowed_are_compiled() -> None:
+    text = "1"
+    for _ in range(8):
+        text = "{{if .a}}" + text + "{{else if .b}}2" * 9 + "{{end}}"
+    assert render('{"n": ' + text + "}", a="x").startswith('{"n": ')

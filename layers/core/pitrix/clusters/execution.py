@@ -42,6 +42,8 @@ MAX_TRIES = 3
 #: Each question is nine events of the execution's history, which ends at 25,000.
 POLL_S, SLOW_POLL_S = 2, 10
 SOON_S = 20
+#: What the state machine waits beyond a step's own time, for the platform to notice and answer by itself.
+AGENT_GRACE_S = 180
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -524,10 +526,6 @@ class Executor:
 
     def _node(self, scene: _Scene) -> Node:
         return scene.node(self._store.nodes(scene.cluster.cluster_id))
-
-
-#: What the state machine waits beyond a step's own time, for the platform to notice and answer by itself.
-AGENT_GRACE_S = 180
 
 
 def readable_cause(cause: str) -> str:
