@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local.paths import CACHE, venv_python
+from infra.local.paths import CACHE, ROOT, venv_python
 from infra.local.progress import UserError
 
 _STAMP = "pitrix-requirements.json"
@@ -67,7 +67,7 @@ def pin(requirements: Path, package: str) -> str:
 def is_current(venv: Path, requirements: Path, project: Path | None = None) -> bool:
     """Whether the environment already holds what the requirement file asks for."""
     return (
-        _stamps(venv).get(requirements.name) == digest(requirements, project) and venv_python(venv).exists()
+        _stamps(venv).get(_key(requirements)) == digest(requirements, project) and venv_python(venv).exists()
     )
 
 
@@ -97,7 +97,7 @@ def ensure(venv: Path, requirements: Path, *covered: Path, project: Path | None 
     if project is not None:
         editable = ("--no-deps", "--no-build-isolation", "--editable", str(project))
         install(venv_python(venv), *editable, what=project.name)
-    stamps |= {file.name: digest(file, project) for file in wanted}
+    stamps |= {_key(file): digest(file, project) for file in wanted}
     (venv / _STAMP).write_text(json.dumps(stamps))
     return True
 
@@ -109,6 +109,11 @@ def install(python: Path, *arguments: str, what: str) -> None:
         UserError: With the last lines of pip's own words.
     """
     _run([str(python), *PIP, "install", *arguments], f"pip could not install {what}")
+
+
+def _key(requirements: Path) -> str:
+    """What a requirement file is known by in the stamp: not its name alone, which several share."""
+    return str(requirements.relative_to(ROOT) if requirements.is_relative_to(ROOT) else requirements)
 
 
 def _stamps(venv: Path) -> dict[str, str]:

@@ -43,6 +43,11 @@ def test_nothing_is_installed_twice(
     requirements.write_text("-r deep/base.txt\n")
     assert venvs.ensure(venv, requirements, base)
     assert len(calls) == 2
+    # Files of one name in different folders are different files.
+    namesake = requirements.parent / "deep" / requirements.name
+    namesake.write_text("a==1\n")
+    assert venvs.ensure(venv, requirements, namesake)
+    assert not venvs.ensure(venv, requirements, namesake)
 
 
 def test_every_requirement_file_pins_every_package_exactly() -> None:
