@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from pitrix.errors import Conflict, InvalidInput
 from pitrix.table import Check, Delete, Item, MemoryTable, Put, Table, pack, unpack
-from pitrix.table_dynamo import DynamoTable
+from tests.dynamo import dynamo_table
 
 
 @dataclass(frozen=True)
@@ -26,43 +23,13 @@ class Thing:
     part: tuple[str, ...] = ()
 
 
-def _key(name: str, kind: str) -> dict[str, str]:
-    return {"AttributeName": name, "KeyType": kind}
-
-
-def create_dynamo_table(name: str) -> None:
-    """Make a table of the shape that template.yaml gives to every context."""
-    indexes: list[Any] = [
-        {
-            "IndexName": f"by-{index}",
-            "KeySchema": [_key(f"{index}pk", "HASH"), _key(f"{index}sk", "RANGE")],
-            "Projection": {"ProjectionType": "ALL"},
-        }
-        for index in ("g1", "g2")
-    ]
-    boto3.client("dynamodb", region_name="us-east-1").create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[_key("pk", "HASH"), _key("sk", "RANGE")],  # type: ignore[list-item]
-        AttributeDefinitions=[
-            {"AttributeName": attribute, "AttributeType": "S"}
-            for attribute in ("pk", "sk", "g1pk", "g1sk", "g2pk", "g2sk")
-        ],
-        GlobalSecondaryIndexes=indexes,
-    )
-
-
 @pytest.fixture(params=["memory", "dynamo"])
 def table(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
     if request.param == "memory":
         yield MemoryTable()
         return
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        create_dynamo_table("contract")
-        yield DynamoTable("contract", region="us-east-1")
+    with dynamo_table("contract", monkeypatch) as real:
+        yield real
 
 
 def test_what_is_put_is_got(table: Table) -> None:
@@ -210,12 +177,6 @@ def test_a_transaction_refuses_what_dynamodb_refuses(table: Table) -> None:
         table.transact([Put(item=Item(pk="p", sk=str(n))) for n in range(101)])
     with pytest.raises(ValueError, match="each key"):
         table.transact([Put(item=Item(pk="p", sk="a")), Delete(pk="p", sk="a")])
-
-
-def test_counters_add_up(table: Table) -> None:
-    assert table.increment("p", "counter", {"done": 1}) == {"done": 1}
-    assert table.increment("p", "counter", {"done": 2, "failed": 1}) == {"done": 3, "failed": 1}
-    assert table.get("p", "counter").counters == {"done": 3, "failed": 1}  # type: ignore[union-attr]
 
 
 def test_dataclasses_survive_storage() -> None:

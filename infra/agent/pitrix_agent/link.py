@@ -69,10 +69,6 @@ class Link:
         self._connection: ClientConnection | None = None
         self.backoff = Backoff()
 
-    @property
-    def is_open(self) -> bool:
-        return self._connection is not None
-
     def send(self, frame: frames.Frame) -> bool:
         """Queue a frame for the present connection; ``False`` where there is none, and then it is dropped."""
         if self._connection is None:

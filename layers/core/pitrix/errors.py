@@ -220,13 +220,6 @@ class AgentUnreachable(StepFailed):
     title = "A node's agent cannot be reached"
 
 
-class HealthCheckFailed(StepFailed):
-    """The application started but its health check does not pass."""
-
-    code = "health_check_failed"
-    title = "The application is not healthy"
-
-
 class JobCancelled(StepFailed):
     """Somebody cancelled the job; what it had made is removed."""
 

@@ -33,7 +33,7 @@ class Item:
 
     ``g1`` and ``g2`` are its (partition, sort) keys in the two indexes, absent where it is in none;
     ``version`` counts writes and is what ``if_version`` compares; ``expires_at`` (epoch seconds) lets the
-    table drop it some time later; ``counters`` are the numbers that :meth:`Table.increment` keeps.
+    table drop it some time later.
     """
 
     pk: str
@@ -43,7 +43,6 @@ class Item:
     g2: tuple[str, str] | None = None
     version: int = 0
     expires_at: int | None = None
-    counters: dict[str, int] = field(default_factory=dict)
 
     def index_key(self, index: Index | None) -> tuple[str, str] | None:
         """Return the (partition, sort) key of this item in ``index``; the primary one for ``None``."""
@@ -153,13 +152,6 @@ class Table(Protocol):
 
         Raises:
             Conflict: a condition does not hold, or another transaction got in between.
-        """
-        ...
-
-    def increment(self, pk: str, sk: str, by: Mapping[str, int]) -> dict[str, int]:
-        """Add to the counters of an item, atomically, and return them all.
-
-        The item is made where it is missing. An item that counts is never ``put``: that would reset it.
         """
         ...
 
@@ -299,13 +291,6 @@ class MemoryTable:
                 elif isinstance(write, Delete):
                     self._items.pop((write.pk, write.sk), None)
 
-    def increment(self, pk: str, sk: str, by: Mapping[str, int]) -> dict[str, int]:
-        with self._lock:
-            item = self._items.setdefault((pk, sk), Item(pk=pk, sk=sk))
-            for name, amount in by.items():
-                item.counters[name] = item.counters.get(name, 0) + amount
-            return dict(item.counters)
-
     def _check(self, pk: str, sk: str, *, if_absent: bool = False, if_version: int | None = None) -> None:
         present = self._items.get((pk, sk))
         if if_absent and present is not None:
@@ -314,7 +299,7 @@ class MemoryTable:
             raise Conflict("It was changed by somebody else in the meantime; read it again and retry.")
 
     def _write(self, item: Item) -> Item:
-        written = replace(_copy(item), version=item.version + 1, counters={})
+        written = replace(_copy(item), version=item.version + 1)
         self._items[(item.pk, item.sk)] = written
         item.version = written.version
         return _copy(written)
@@ -322,8 +307,7 @@ class MemoryTable:
 
 def _copy(item: Item) -> Item:
     """Return a copy that shares nothing; through JSON, so what DynamoDB could not keep fails here too."""
-    data = msgspec.json.decode(msgspec.json.encode(item.data))
-    return replace(item, data=data, counters=dict(item.counters))
+    return replace(item, data=msgspec.json.decode(msgspec.json.encode(item.data)))
 
 
 def all_pages(table: Table, pk: str, **query: Any) -> Iterator[Item]:

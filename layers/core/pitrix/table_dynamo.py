@@ -1,8 +1,8 @@
 """The :class:`pitrix.table.Table` port over DynamoDB, by PynamoDB.
 
-Owns the attribute names of every table (``pk sk g1pk g1sk g2pk g2sk version data expires_at`` and ``c_*`` for
-counters). Decides no keys. Imported by :mod:`pitrix.bootstrap` on first use: PynamoDB brings botocore, which
-no handler should pay for at import.
+Owns the attribute names of every table (``pk sk g1pk g1sk g2pk g2sk version data expires_at``). Decides no
+keys. Imported by :mod:`pitrix.bootstrap` on first use: PynamoDB brings botocore, which no handler should pay
+for at import.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Any
 from pynamodb.attributes import JSONAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.exceptions import DeleteError, PutError, TransactWriteError
-from pynamodb.expressions.operand import Path, Value
-from pynamodb.expressions.update import AddAction
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
@@ -34,8 +32,6 @@ from pitrix.table import (
     encode_cursor,
     query_digest,
 )
-
-_COUNTER = "c_"
 
 
 class DynamoTable:
@@ -131,15 +127,6 @@ class DynamoTable:
             if isinstance(write, Put):
                 write.item.version += 1
 
-    def increment(self, pk: str, sk: str, by: Mapping[str, int]) -> dict[str, int]:
-        answer = self._model._get_connection().update_item(
-            pk,
-            sk,
-            actions=[_add(name, amount) for name, amount in by.items()],
-            return_values="ALL_NEW",
-        )
-        return self._from_raw(answer["Attributes"]).counters
-
     # --- translation ---------------------------------------------------------------------------------------
 
     def _add(self, transaction: TransactWrite, write: Write) -> None:
@@ -178,13 +165,7 @@ class DynamoTable:
         )
 
     def _from_raw(self, raw: Mapping[str, Any]) -> Item:
-        counters = {
-            name.removeprefix(_COUNTER): int(value["N"])
-            for name, value in raw.items()
-            if name.startswith(_COUNTER)
-        }
-        known = {name: value for name, value in raw.items() if not name.startswith(_COUNTER)}
-        record = self._model.from_raw_data(known)
+        record = self._model.from_raw_data(dict(raw))
         return Item(
             pk=record.pk,
             sk=record.sk,
@@ -193,7 +174,6 @@ class DynamoTable:
             data=record.data or {},
             version=int(record.version or 0),
             expires_at=None if record.expires_at is None else int(record.expires_at),
-            counters=counters,
         )
 
     @staticmethod
@@ -201,11 +181,6 @@ class DynamoTable:
         start = {"pk": {"S": key["pk"]}, "sk": {"S": key["sk"]}}
         # The partition comes from the query and never from the cursor: nobody pages into another's list.
         return start | {names[0]: {"S": pk}, names[1]: {"S": key["sort"]}}
-
-
-def _add(name: str, amount: int) -> AddAction:
-    """Return ``ADD c_<name> :amount``, for an attribute that the model does not declare."""
-    return AddAction(Path([_COUNTER + name]), Value({"N": str(amount)}))
 
 
 def _record_model(name: str, region_name: str) -> Any:

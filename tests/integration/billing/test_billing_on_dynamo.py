@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from moto import mock_aws
 
 from pitrix.billing.requests import PlanChange
 from pitrix.errors import Conflict
 from pitrix.identity.model import SYSTEM
-from pitrix.table_dynamo import DynamoTable
-from tests.contract.test_table import create_dynamo_table
+from tests.dynamo import dynamo_table
 from tests.unit.billing.worlds import ACME, ALICE, GLOBEX, OPERATOR, START, World, event
 
 HOUR = timedelta(hours=1)
@@ -20,12 +18,8 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        create_dynamo_table("billing")
-        yield World(DynamoTable("billing", region="us-east-1"))
+    with dynamo_table("billing", monkeypatch) as table:
+        yield World(table)
 
 
 def test_usage_becomes_the_same_bill_as_in_memory(world: World) -> None:

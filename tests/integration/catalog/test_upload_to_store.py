@@ -18,7 +18,7 @@ from pitrix.catalog.model import AppPatch
 from pitrix.errors import NotFound, TooLarge
 from pitrix.identity.model import ANONYMOUS, SYSTEM
 from pitrix.repos.s3 import S3UploadBucket
-from tests.contract.test_table import create_dynamo_table
+from tests.dynamo import create_dynamo_table
 from tests.unit.catalog.kit import OPERATOR, PNG, RIVAL, VENDOR, call, package
 
 UPLOADS, KEPT = "pitrix-packages", "pitrix-catalog"

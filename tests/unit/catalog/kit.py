@@ -6,11 +6,14 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from pitrix import bootstrap
 from pitrix.catalog.dynamo import TableAppStore
 from pitrix.catalog.service import CatalogService
 from pitrix.clock import FixedClock
@@ -258,3 +261,23 @@ def fill_store(table: Table, *, apps: int) -> None:
             archive=archive,
             package_key=f"{PLATFORM_REPO_ID}/app-{number:05}.tgz",
         )
+
+
+# --- fixtures, for the conftest of each context ------------------------------------------------------------
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def deployed(world: World) -> Iterator[World]:
+    """The world behind the handlers, as `pitrix.bootstrap` would build it."""
+    with (
+        bootstrap.override("catalog", world.catalog),
+        bootstrap.override("repos", world.repos),
+        bootstrap.override("table", world.catalog_table, "catalog"),
+        bootstrap.override("table", world.repos_table, "repos"),
+    ):
+        yield world

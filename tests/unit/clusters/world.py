@@ -228,7 +228,7 @@ class Machines:
         self.started.append(f"{job.job_id}-{job.attempt}")
         return self.started[-1]
 
-    def running(self, kind: JobKind, execution: str) -> bool:
+    def running(self, execution: str) -> bool:
         return self.alive
 
 

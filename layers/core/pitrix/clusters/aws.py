@@ -42,7 +42,7 @@ class StepFunctionsMachines:
             return f"{arn.replace(':stateMachine:', ':execution:')}:{name}"
         return str(started["executionArn"])
 
-    def running(self, kind: JobKind, execution: str) -> bool:
+    def running(self, execution: str) -> bool:
         client = self._connect()
         try:
             found = client.describe_execution(executionArn=execution)

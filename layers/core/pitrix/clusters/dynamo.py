@@ -50,6 +50,10 @@ class DynamoClusters:
     def runtime_in_use(self, runtime_id: str) -> bool:
         return bool(self._table.query(f"RUNTIME#{runtime_id}", index="g2", limit=1).items)
 
+    def node(self, cluster_id: str, node_id: str) -> Node | None:
+        item = self._table.get(f"CLUSTER#{cluster_id}", f"NODE#{node_id}")
+        return _read(item, Node) if item else None
+
     def nodes(self, cluster_id: str) -> list[Node]:
         items = self._table.query_all(f"CLUSTER#{cluster_id}", prefix="NODE#")
         return sorted((_read(item, Node) for item in items), key=lambda node: node.server_id)

@@ -72,9 +72,6 @@ class _Scene:
     cluster: Cluster
     step: Step
 
-    def node(self, nodes: list[Node]) -> Node:
-        return next(node for node in nodes if node.node_id == self.step.node_id)
-
 
 class Executor:
     """See the module."""
@@ -353,12 +350,12 @@ class Executor:
         node = self._node(scene)
         machines = self._machines(scene)
         if node.machine_id is not None:
-            return self._settled(scene, machines.get_machine(node.machine_id), MachineStatus.RUNNING)
+            return self._settled(node, machines.get_machine(node.machine_id), MachineStatus.RUNNING)
         machine = machines.create_machine(
             self._machine_spec(scene, node, machines), idempotency_key=node.node_id
         )
         self._note_machine(machine, node)
-        return self._settled(scene, machine, MachineStatus.RUNNING)
+        return self._settled(node, machine, MachineStatus.RUNNING)
 
     def _machine_spec(self, scene: _Scene, node: Node, machines: Machines) -> MachineSpec:
         cluster = scene.cluster
@@ -389,16 +386,17 @@ class Executor:
         )
 
     def _start_machine(self, scene: _Scene) -> Outcome:
-        machine = self._machines(scene).start_machine(_machine_id(self._node(scene)))
-        return self._settled(scene, machine, MachineStatus.RUNNING)
+        node = self._node(scene)
+        machine = self._machines(scene).start_machine(_machine_id(node))
+        return self._settled(node, machine, MachineStatus.RUNNING)
 
     def _stop_machine(self, scene: _Scene) -> Outcome:
-        machine = self._machines(scene).stop_machine(_machine_id(self._node(scene)))
-        return self._settled(scene, machine, MachineStatus.STOPPED)
-
-    def _settled(self, scene: _Scene, machine: Machine, wanted: MachineStatus) -> Outcome:
-        """Answer ``pending`` until ``machine`` is in the state ``wanted``."""
         node = self._node(scene)
+        machine = self._machines(scene).stop_machine(_machine_id(node))
+        return self._settled(node, machine, MachineStatus.STOPPED)
+
+    def _settled(self, node: Node, machine: Machine, wanted: MachineStatus) -> Outcome:
+        """Answer ``pending`` until ``machine`` is in the state ``wanted``."""
         if machine.status is MachineStatus.ERROR:
             raise StepFailed(f"the machine does not start: {machine.reason or 'the cloud gives no reason'}")
         if machine.status is MachineStatus.TERMINATED:
@@ -525,7 +523,10 @@ class Executor:
         return any(a.connected for a in self._agents.agents(node.cluster_id) if a.node_id == node.node_id)
 
     def _node(self, scene: _Scene) -> Node:
-        return scene.node(self._store.nodes(scene.cluster.cluster_id))
+        node = self._store.node(scene.cluster.cluster_id, scene.step.node_id or "")
+        if node is None:
+            raise NotFound(f"The step {scene.step.step_id} names no node of its cluster.")
+        return node
 
 
 def readable_cause(cause: str) -> str:

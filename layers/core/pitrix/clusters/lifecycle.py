@@ -78,45 +78,34 @@ class JobClosing:
             )
         else:
             error = job.error or error
-        if job.kind is JobKind.CEASE and self._holds(job):
+        cluster = self._held(job)
+        if job.kind is JobKind.CEASE and cluster is not None:
             # Whoever asked for the end of a cluster does not pay for the cloud's trouble with it.
-            self._send(job, job.created_at)
-        half_done = job.kind is JobKind.CEASE or job.part == "undo" or job.kind is JobKind.DEPLOY
+            self._meter.send(usage_events(cluster, self._store.nodes(job.cluster_id), job, job.created_at))
+        half_done = job.kind in (JobKind.DEPLOY, JobKind.CEASE) or job.part == "undo"
         self._release(job, ClusterStatus.FAILED if half_done else None)
         self._end(job, JobStatus.FAILED, error)
 
     def _advance(self, job: Job) -> None:
-        if not self._holds(job):
+        cluster = self._held(job)
+        if cluster is None:
             return  # all of this was done before, and the cluster may belong to another job by now
         status, node_status, event = _AFTER[job.kind]
         nodes = self._store.nodes(job.cluster_id)
-        now = self._clock.now()
         # Running time is counted from the moment that the application is there, and no longer than until
         # its owner asked for the end of it.
-        self._send(job, job.created_at if job.kind in (JobKind.STOP, JobKind.CEASE) else now)
+        ends = job.kind in (JobKind.STOP, JobKind.CEASE)
+        self._meter.send(usage_events(cluster, nodes, job, job.created_at if ends else self._clock.now()))
         for node in nodes:
             self._store.change_node(node.cluster_id, node.node_id, _set_status(node_status))
-
-        def change(cluster: Cluster) -> None:
-            if cluster.job_id != job.job_id:
-                return
-            cluster.status, cluster.status_at = status, now
-            cluster.transition, cluster.job_id = "", None
-            cluster.endpoints = endpoints(cluster, nodes) if status is ClusterStatus.ACTIVE else []
-            if status is ClusterStatus.CEASED:
-                cluster.holds_resources, cluster.network_id = False, None
-
-        self._store.change_cluster(job.cluster_id, change)
+        doors = endpoints(cluster, nodes) if status is ClusterStatus.ACTIVE else []
+        self._release(job, status, doors=doors, gone=status is ClusterStatus.CEASED)
         self._tell(event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
 
-    def _holds(self, job: Job) -> bool:
+    def _held(self, job: Job) -> Cluster | None:
+        """Return the job's cluster while it is held by this job; ``None`` once it was let go."""
         cluster = self._store.cluster(job.cluster_id)
-        return cluster is not None and cluster.job_id == job.job_id
-
-    def _send(self, job: Job, at: datetime) -> None:
-        cluster = self._store.cluster(job.cluster_id)
-        assert cluster is not None, "a job's cluster is never removed"
-        self._meter.send(usage_events(cluster, self._store.nodes(job.cluster_id), job, at))
+        return cluster if cluster is not None and cluster.job_id == job.job_id else None
 
     def _end_undone(self, job: Job) -> None:
         again_stopped = job.kind is JobKind.START
@@ -129,7 +118,15 @@ class JobClosing:
         cancelled = job.error is not None and job.error.code == "JobCancelled"
         self._end(job, JobStatus.CANCELLED if cancelled else JobStatus.FAILED, job.error)
 
-    def _release(self, job: Job, status: ClusterStatus | None = None, *, gone: bool = False) -> None:
+    def _release(
+        self,
+        job: Job,
+        status: ClusterStatus | None = None,
+        *,
+        doors: Sequence[Endpoint] = (),
+        gone: bool = False,
+    ) -> None:
+        """Let the cluster go, in the state ``status`` with these ``doors``, or as it was before the job."""
         now = self._clock.now()
 
         def change(cluster: Cluster) -> None:
@@ -138,7 +135,7 @@ class JobClosing:
             cluster.transition, cluster.job_id = "", None
             if status is not None:
                 cluster.status, cluster.status_at = status, now
-                cluster.endpoints = []
+                cluster.endpoints = list(doors)
             if gone:
                 cluster.holds_resources, cluster.network_id = False, None
 

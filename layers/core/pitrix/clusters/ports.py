@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pitrix.billing.model import UsageEvent
-from pitrix.clusters.model import Cluster, Job, JobKind, Node, Step
+from pitrix.clusters.model import Cluster, Job, Node, Step
 from pitrix.pilot.model import Agent
 from pitrix.pilot.service import Enrollment
 
@@ -36,6 +36,8 @@ class ClusterStore(Protocol):
     def runtime_in_use(self, runtime_id: str) -> bool:
         """Whether a cluster that still has resources runs there."""
         ...
+
+    def node(self, cluster_id: str, node_id: str) -> Node | None: ...
 
     def nodes(self, cluster_id: str) -> list[Node]:
         """Return the nodes in the order of roles and indexes."""
@@ -90,7 +92,7 @@ class StateMachines(Protocol):
         """
         ...
 
-    def running(self, kind: JobKind, execution: str) -> bool:
+    def running(self, execution: str) -> bool:
         """Whether that execution is still underway; one that is not known is not."""
         ...
 

@@ -53,7 +53,7 @@ class Sweeper:
         return resumed
 
     def _resume(self, job: Job) -> bool:
-        if job.execution and self._machines.running(job.kind, job.execution):
+        if job.execution and self._machines.running(job.execution):
             return False
         age_s = (self._clock.now() - job.created_at).total_seconds()
         if not job.execution and age_s < STARTING_S:
