@@ -134,9 +134,7 @@ def icon(app_id: str) -> Response:
 @app.route("/v1/apps/{app_id}/versions", methods=["GET"])
 def list_versions(app_id: str) -> Response:
     paging = params(app, Paging)
-    found = bootstrap.catalog().list_versions(
-        who_asks(app), app_id, limit=paging.limit, cursor=paging.cursor
-    )
+    found = bootstrap.catalog().list_versions(who_asks(app), app_id, limit=paging.limit, cursor=paging.cursor)
     return page(found.versions, found.next_cursor)
 
 
@@ -208,9 +206,7 @@ def get_category(category_id: str) -> Response:
 @app.route("/v1/categories/{category_id}", methods=["PATCH"])
 def edit_category(category_id: str) -> Response:
     patch = body(app, CategoryPatch)
-    changed = bootstrap.catalog().edit_category(
-        who_asks(app), category_id, patch, if_revision=if_match(app)
-    )
+    changed = bootstrap.catalog().edit_category(who_asks(app), category_id, patch, if_revision=if_match(app))
     return _category(changed)
 
 

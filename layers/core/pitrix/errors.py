@@ -129,6 +129,13 @@ class ServiceUnavailable(PitrixError):
     title = "Temporarily unavailable"
 
 
+class SourceUnavailable(ServiceUnavailable):
+    """The source of a repository does not answer as it should; a later sync may succeed."""
+
+    code = "source_unavailable"
+    title = "The repository's source does not answer"
+
+
 # --- clouds ------------------------------------------------------------------------------------------------
 
 

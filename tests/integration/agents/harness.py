@@ -298,9 +298,7 @@ class Machine:
         return self.root / "app"
 
     def metadata(self, path: str, *, accept: str = "*/*") -> str:
-        request = urllib.request.Request(
-            f"http://{self.address}:9112{path}", headers={"Accept": accept}
-        )
+        request = urllib.request.Request(f"http://{self.address}:9112{path}", headers={"Accept": accept})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.read().decode())
 

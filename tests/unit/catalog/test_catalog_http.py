@@ -50,8 +50,13 @@ def test_pages(deployed: World) -> None:
     assert second["next_cursor"] is None
     other = call(app, "GET", "/v1/apps", query={"sort": "name", "cursor": first["next_cursor"]})
     assert "another list" in problem(other, 400, "cursor")["detail"]
-    versions = call(app, "GET", "/v1/apps/{app_id}/versions", query={"cursor": first["next_cursor"]},
-                    app_id=first["items"][0]["app_id"])
+    versions = call(
+        app,
+        "GET",
+        "/v1/apps/{app_id}/versions",
+        query={"cursor": first["next_cursor"]},
+        app_id=first["items"][0]["app_id"],
+    )
     problem(versions, 400, "cursor")
 
 
@@ -87,12 +92,26 @@ def test_mine_needs_a_login(deployed: World, key: dict[str, str]) -> None:
 def test_editing_with_an_entity_tag(deployed: World, key: dict[str, str]) -> None:
     where = {"app_id": key["app_id"]}
     tag = call(app, "GET", "/v1/apps/{app_id}", **where).headers["ETag"]
-    changed = call(app, "PATCH", "/v1/apps/{app_id}", who=VENDOR, body={"title": "New"},
-                   headers={"if-match": tag}, **where)
+    changed = call(
+        app,
+        "PATCH",
+        "/v1/apps/{app_id}",
+        who=VENDOR,
+        body={"title": "New"},
+        headers={"if-match": tag},
+        **where,
+    )
     assert changed.json["title"] == "New"
     assert changed.headers["ETag"] == call(app, "GET", "/v1/apps/{app_id}", **where).headers["ETag"] != tag
-    late = call(app, "PATCH", "/v1/apps/{app_id}", who=VENDOR, body={"title": "Late"},
-                headers={"if-match": tag}, **where)
+    late = call(
+        app,
+        "PATCH",
+        "/v1/apps/{app_id}",
+        who=VENDOR,
+        body={"title": "Late"},
+        headers={"if-match": tag},
+        **where,
+    )
     problem(late, 412)
     problem(call(app, "PATCH", "/v1/apps/{app_id}", who=VENDOR, body={"name": "x"}, **where), 400, "name")
     problem(call(app, "PATCH", "/v1/apps/{app_id}", who=VENDOR, body={"title": 5}, **where), 400, "title")

@@ -19,8 +19,13 @@ def delivered(world: World, connection_id: str) -> list[str]:
 def test_a_command_goes_to_a_connected_agent_and_its_result_to_the_state_machine(world: World) -> None:
     agent_id = world.connected("c1")
     world.pilot.run_command(
-        agent_id, command_id="cmd_1", cmd="echo hi", env={"A": "b"}, timeout_s=30, task_token="t1",
-        name="start"
+        agent_id,
+        command_id="cmd_1",
+        cmd="echo hi",
+        env={"A": "b"},
+        timeout_s=30,
+        task_token="t1",
+        name="start",
     )
     [frame] = world.connections.of("c1", "command")
     assert frame["command"] | {"payload": 0} == {
@@ -56,9 +61,7 @@ def test_a_command_goes_to_a_connected_agent_and_its_result_to_the_state_machine
         ),
     ],
 )
-def test_a_failure_is_explained(
-    world: World, result: dict[str, object], error: str, cause: str
-) -> None:
+def test_a_failure_is_explained(world: World, result: dict[str, object], error: str, cause: str) -> None:
     agent_id = world.connected("c1")
     world.pilot.run_command(
         agent_id, command_id="cmd_1", cmd="x", timeout_s=30, task_token="t1", name="start"

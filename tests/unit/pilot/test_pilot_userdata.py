@@ -11,7 +11,7 @@ import pytest
 
 from pitrix.pilot import userdata
 
-HOSTILE = "it's $(touch pwned) `touch pwned` \"$HOME\" \\ \nPITRIX_CONFIG\ntouch pwned\n"
+HOSTILE = 'it\'s $(touch pwned) `touch pwned` "$HOME" \\ \nPITRIX_CONFIG\ntouch pwned\n'
 
 
 def boot(folder: Path, url: str) -> subprocess.CompletedProcess[str]:

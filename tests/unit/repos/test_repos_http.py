@@ -68,11 +68,25 @@ def test_repositories(deployed: World) -> None:
     made = call(app, "POST", "/v1/repos", who=VENDOR, body={"name": "mine"})
     assert (made.status, made.headers["ETag"]) == (201, '"1"')
     where = {"repo_id": made.json["repo_id"]}
-    changed = call(app, "PATCH", "/v1/repos/{repo_id}", who=VENDOR, body={"description": "x"},
-                   headers={"if-match": '"1"'}, **where)
+    changed = call(
+        app,
+        "PATCH",
+        "/v1/repos/{repo_id}",
+        who=VENDOR,
+        body={"description": "x"},
+        headers={"if-match": '"1"'},
+        **where,
+    )
     assert changed.headers["ETag"] == '"2"'
-    late = call(app, "PATCH", "/v1/repos/{repo_id}", who=VENDOR, body={"description": "y"},
-                headers={"if-match": '"1"'}, **where)
+    late = call(
+        app,
+        "PATCH",
+        "/v1/repos/{repo_id}",
+        who=VENDOR,
+        body={"description": "y"},
+        headers={"if-match": '"1"'},
+        **where,
+    )
     problem(late, 412)
     problem(call(app, "GET", "/v1/repos/{repo_id}", who=RIVAL, **where), 404)
     problem(call(app, "POST", "/v1/repos", who=VENDOR, body={"name": "h", "kind": "helm"}), 400, "kind")
@@ -82,8 +96,18 @@ def test_repositories(deployed: World) -> None:
         assert client.http.get("/v1/repos").status_code == 401
     listed = call(app, "GET", "/v1/repos", who=VENDOR, query={"limit": 1}).json
     assert (listed["items"][0]["name"], listed["next_cursor"] is None) == ("platform", False)
-    problem(call(app, "GET", "/v1/repos/{repo_id}/events", who=VENDOR,
-                 query={"cursor": listed["next_cursor"]}, **where), 400, "cursor")
+    problem(
+        call(
+            app,
+            "GET",
+            "/v1/repos/{repo_id}/events",
+            who=VENDOR,
+            query={"cursor": listed["next_cursor"]},
+            **where,
+        ),
+        400,
+        "cursor",
+    )
 
 
 def test_uploads_that_are_refused(deployed: World) -> None:
@@ -91,8 +115,11 @@ def test_uploads_that_are_refused(deployed: World) -> None:
     where = {"repo_id": "repo_platform"}
     problem(call(app, "POST", route, who=VENDOR, body={"filename": "x.exe"}, **where), 400, "filename")
     problem(call(app, "POST", route, who=VENDOR, body={}, **where), 400, "filename")
-    problem(call(app, "POST", route, who=VENDOR, body={"filename": "a.tgz", "size_bytes": "1"}, **where),
-            400, "size_bytes")
+    problem(
+        call(app, "POST", route, who=VENDOR, body={"filename": "a.tgz", "size_bytes": "1"}, **where),
+        400,
+        "size_bytes",
+    )
     problem(call(app, "POST", route, who=USER, body={"filename": "a.tgz"}, **where), 403)
     problem(call(app, "POST", route, who=VENDOR, body={"filename": "a.tgz"}, repo_id="repo_none"), 404)
 

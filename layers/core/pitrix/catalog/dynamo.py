@@ -218,9 +218,7 @@ class TableAppStore:
         return sorted(found, key=lambda category: (category.position, category.category_id))
 
     def save_category(self, category: Category) -> Category:
-        item = Item(
-            pk="CATEGORIES", sk=category.category_id, data=pack(category), version=category.revision
-        )
+        item = Item(pk="CATEGORIES", sk=category.category_id, data=pack(category), version=category.revision)
         if category.revision:
             return _category(self._table.put(item, if_version=category.revision))
         return _category(self._table.put(item, if_absent=True))

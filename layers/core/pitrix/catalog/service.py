@@ -407,9 +407,7 @@ class CatalogService:
         if not version.payload_digest:
             raise NotFound(f"Version {version.name} of {app.name} has no files for machines.")
         digest = version.payload_digest
-        return Payload(
-            url=self._archives.archive_url(digest, "payload.tgz", URL_EXPIRES_IN_S), digest=digest
-        )
+        return Payload(url=self._archives.archive_url(digest, "payload.tgz", URL_EXPIRES_IN_S), digest=digest)
 
     # --- categories ----------------------------------------------------------------------------------------
 
@@ -436,9 +434,7 @@ class CatalogService:
         """Add a category; an operator's right."""
         require(who, "catalog", "manage_categories")
         edits.check_category_name(name)
-        category = Category(
-            category_id=ids.new("cat"), name=name, description=description, position=position
-        )
+        category = Category(category_id=ids.new("cat"), name=name, description=description, position=position)
         return self._apps.save_category(category)
 
     def edit_category(
@@ -570,9 +566,7 @@ class CatalogService:
 
     def _refreshed(self, app: App, version: Version, package: Package, digest: str) -> App:
         """The app as its newest package describes it; what a person edited stays as it is."""
-        if app.revision and not (
-            version.status == "released" and outranks(version.name, app.latest_version)
-        ):
+        if app.revision and not (version.status == "released" and outranks(version.name, app.latest_version)):
             return app  # a draft, or a fix of an older line, does not speak for the app
         has_icon = content.icon_type(package) is not None
         described = {

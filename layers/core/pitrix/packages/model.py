@@ -51,6 +51,8 @@ class Package:
 
     Attributes:
         version: Semantic version (2.0.0 of the specification).
+        app_version: Version of the application inside, as its vendor writes it; may be empty.
+        metadata: The package's own description of itself (``package.json``, ``Chart.yaml``), decoded.
         icon: Path of a file of the package, a URL, or empty.
         files: Path (``/`` separated, relative to the package's root) to bytes.
         digest: ``sha256:<hex>`` of the archive as it was uploaded.
@@ -60,6 +62,7 @@ class Package:
     name: str
     version: str
     type: str = "vm"
+    app_version: str = ""
     title: str = ""
     description: str = ""
     keywords: list[str] = field(default_factory=list)
@@ -67,6 +70,7 @@ class Package:
     icon: str = ""
     maintainers: list[dict[str, str]] = field(default_factory=list)
     category: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict, repr=False)
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     digest: str = ""
     warnings: list[Problem] = field(default_factory=list)
@@ -78,8 +82,54 @@ class Package:
         return {path[len(prefix) :]: data for path, data in self.files.items() if path.startswith(prefix)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """One file of what a package becomes once its questions are answered.
+
+    Attributes:
+        path: Where it comes from or belongs (``cluster.json``, ``templates/service.yaml``).
+        text: Its content: JSON or YAML.
+    """
+
+    path: str
+    text: str
+
+
+class SignatureStatus(StrEnum):
+    """What became of checking a package's signature.
+
+    ``unknown_key``: signed, but by none of the keys that were given.  ``invalid``: the signature does not
+    belong to these bytes, or cannot be read.
+    """
+
+    UNSIGNED = "unsigned"
+    VERIFIED = "verified"
+    UNKNOWN_KEY = "unknown_key"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signature:
+    """Who signed a package.
+
+    Attributes:
+        fingerprint: Of the key, in lower-case hex; empty where it is not known.
+        signer: User id of the key (``Jane Doe <jane@example.com>``); empty where it is not known.
+        message: A sentence for a person.
+    """
+
+    status: SignatureStatus = SignatureStatus.UNSIGNED
+    fingerprint: str = ""
+    signer: str = ""
+    message: str = ""
+
+
 class FieldType(StrEnum):
-    """The types of a form field.  ``subnet`` is a network that the platform provides by itself."""
+    """The types of a form field.
+
+    ``json`` is any list or object that the package describes no further; ``subnet`` is a network that the
+    platform provides by itself.
+    """
 
     INTEGER = "integer"
     NUMBER = "number"
@@ -88,6 +138,7 @@ class FieldType(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a type
     SERVICE = "service"
     LOADBALANCER = "loadbalancer"
+    JSON = "json"
     SUBNET = "subnet"
 
 

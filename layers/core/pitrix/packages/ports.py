@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
-from pitrix.packages.model import ClusterSpec, Form, FormGroup, Package, Problem
+from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem
 
 Files = Mapping[str, bytes]
 
@@ -27,6 +27,10 @@ class PackageFormat(Protocol):
 
     def lint(self, files: Files) -> list[Problem]:
         """Everything wrong with the package, at once."""
+        ...
+
+    def lint_deeply(self, files: Files) -> list[Problem]:
+        """What only running tools, or the package's own code, finds: for the author's machine alone."""
         ...
 
     def metadata(self, files: Files) -> dict[str, Any]:
@@ -50,6 +54,19 @@ class PackageFormat(Protocol):
 
         Raises:
             PackageInvalid: The filled-in template is not valid.
+            CapabilityMissing: This kind of package does not become machines.
+        """
+        ...
+
+    def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
+        """What complete answers become, as files to look at.
+
+        Args:
+            name: Of the cluster, release or function.
+
+        Raises:
+            PackageInvalid: The filled-in template is not valid.
+            ServiceUnavailable: A tool that it takes is missing on this machine.
         """
         ...
 

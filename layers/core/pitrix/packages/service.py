@@ -17,7 +17,16 @@ from typing import Any
 from pitrix.errors import FieldError, InvalidInput, NotFound, PackageInvalid
 from pitrix.packages import archive, ports
 from pitrix.packages import form as forms
-from pitrix.packages.model import ClusterSpec, Form, FormGroup, Package, Problem, ServiceSpec, Severity
+from pitrix.packages.model import (
+    ClusterSpec,
+    Form,
+    FormGroup,
+    Manifest,
+    Package,
+    Problem,
+    ServiceSpec,
+    Severity,
+)
 
 __all__ = [
     "build",
@@ -26,6 +35,7 @@ __all__ = [
     "default_answers",
     "form",
     "lint",
+    "manifests",
     "open_package",
     "parse_answers",
     "payload_archive",
@@ -36,16 +46,23 @@ __all__ = [
 ]
 
 
-def lint(source: Path | str | bytes) -> list[Problem]:
+def lint(source: Path | str | bytes, *, deeply: bool = False) -> list[Problem]:
     """Everything wrong with a package: an archive (bytes, or the path of one) or a directory.
 
     Never raises over what a package holds.  Errors come first, then by file and line.
+
+    Args:
+        deeply: Run other tools and the package's own code too.  Only where it is trusted: on the machine
+            of its author, never on the platform.
 
     Raises:
         NotFound: There is nothing at that path.
     """
     files, problems = _read(source)
     problems = problems + _lint_files(files)
+    found = ports.detect(files)
+    if deeply and found is not None:
+        problems = problems + found.lint_deeply(files)
     return sorted(problems, key=lambda each: (each.severity != Severity.ERROR, each.file, each.line))
 
 
@@ -150,6 +167,16 @@ def render(
         PackageInvalid: The filled-in template is not valid.
     """
     return ports.get(package.type).render(package, answers, links or {})
+
+
+def manifests(package: Package, answers: Mapping[str, Any], *, name: str) -> list[Manifest]:
+    """What complete answers become, as files to look at: ``cluster.json``, manifests, a template.
+
+    Raises:
+        PackageInvalid: The filled-in template is not valid.
+        ServiceUnavailable: A tool that it takes is missing on this machine.
+    """
+    return ports.get(package.type).manifests(package, answers, name)
 
 
 def service_form(package: Package, role: str, service: str, locale: str = "en") -> FormGroup:

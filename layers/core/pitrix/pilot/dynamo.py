@@ -85,9 +85,7 @@ class DynamoPilotStore:
     # --- connections ---------------------------------------------------------------------------------------
 
     def bind(self, connection_id: str, agent_id: str, *, expires_at: int) -> None:
-        self._table.put(
-            Item(pk=f"CONNECTION#{connection_id}", sk=f"AGENT#{agent_id}", expires_at=expires_at)
-        )
+        self._table.put(Item(pk=f"CONNECTION#{connection_id}", sk=f"AGENT#{agent_id}", expires_at=expires_at))
 
     def unbind(self, connection_id: str, agent_id: str) -> None:
         self._table.delete(f"CONNECTION#{connection_id}", f"AGENT#{agent_id}")

@@ -15,38 +15,96 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-RepoKind = Literal["platform"]
+RepoKind = Literal["platform", "s3", "http", "oci"]
 Visibility = Literal["public", "private"]
 Outcome = Literal["indexed", "unchanged", "refused", "removed"]
 
 PLATFORM_REPO_ID: Final = "repo_platform"
-KINDS: Final[tuple[str, ...]] = ("platform",)
+KINDS: Final[tuple[str, ...]] = get_args(RepoKind)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repo:
     """A source of packages.
 
-    ``providers`` and ``labels`` say where its apps may run (empty: anywhere). ``auto_release``
-    publishes what is indexed at once, without a review. ``revision`` counts writes and is the
-    entity tag; storage sets it.
+    ``url`` is where packages come from: ``https://host/charts``, ``s3://bucket/prefix``,
+    ``oci://host/path/chart``, and empty for the platform's own bucket. ``endpoint`` and ``region`` are
+    those of an S3-compatible store (empty: AWS). ``has_credential`` tells that a secret is kept; it is
+    never returned.
+
+    ``providers`` names the clouds its apps may run on and ``selectors`` the labels that a runtime must carry
+    (both empty: anywhere). ``keys`` are armored OpenPGP certificates that its packages may be signed
+    with; ``require_signature`` refuses whatever none of them signed. ``auto_release`` publishes what is
+    indexed at once, without a review. ``revision`` counts writes and is the entity tag; storage sets it.
     """
 
     repo_id: str
     name: str
     description: str = ""
     kind: RepoKind = "platform"
+    url: str = ""
+    endpoint: str = ""
+    region: str = ""
+    has_credential: bool = False
     visibility: Visibility = "public"
     owner_path: str
     owner_id: str
     providers: list[str] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    selectors: dict[str, str] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    require_signature: bool = False
     auto_release: bool = False
     created_at: datetime
     updated_at: datetime
     revision: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Credential:
+    """What a private repository wants to see: basic login, or the keys of an S3 store. Never logged."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceEntry:
+    """One package as its source lists it.
+
+    ``key`` names it within the source for good (the chart's name and version, the object's key, the tag).
+    ``tag`` changes when its content does: a digest, or an ETag. ``location`` is what `fetch` needs, and
+    means nothing to anybody else. ``size_bytes`` is 0 where the source does not tell.
+    """
+
+    key: str
+    tag: str
+    location: str
+    provenance: str = ""
+    size_bytes: int = 0
+    name: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """Everything that a source holds now; ``validator`` asks it for changes only, the next time."""
+
+    entries: list[SourceEntry]
+    validator: str = ""
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """A package as it came from its source, and the provenance file beside it, if there is one."""
+
+    archive: bytes = field(repr=False)
+    provenance: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

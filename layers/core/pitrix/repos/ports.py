@@ -13,7 +13,7 @@ from typing import Protocol
 from pitrix.catalog.model import Published, Visibility
 from pitrix.identity.model import Principal
 from pitrix.packages.model import Package, Problem
-from pitrix.repos.model import Repo, RepoEvent, Upload
+from pitrix.repos.model import Credential, Fetched, Listing, Repo, RepoEvent, SourceEntry, Upload
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +111,49 @@ class UploadBucket(Protocol):
         ...
 
     def list_objects(self, prefix: str, *, limit: int, cursor: str | None) -> ObjectPage: ...
+
+
+class PackageSource(Protocol):
+    """Where the packages of one repository come from. Reads only; safe to use from several threads.
+
+    Every method raises `pitrix.errors.SourceUnavailable` when the source does not answer as it should (retry
+    later), and `pitrix.errors.InvalidInput` when its address or credential is wrong (retrying is no use).
+    """
+
+    def listing(self, validator: str = "") -> Listing | None:
+        """What there is, or ``None`` when nothing changed since the listing that gave ``validator``."""
+        ...
+
+    def fetch(self, entry: SourceEntry, *, at_most_bytes: int) -> Fetched:
+        """One package's bytes.
+
+        Raises:
+            NotFound: it is listed, but not there.
+            TooLarge: it is larger than ``at_most_bytes``; no more than that was read.
+        """
+        ...
+
+
+class Sources(Protocol):
+    """Connects sources by the kind of their repository; `pitrix.repos.sources` is the registry."""
+
+    def connect(self, repo: Repo, credential: Credential | None) -> PackageSource:
+        """The source of a repository; touches no network yet.
+
+        Raises:
+            InvalidInput: its address is none that this kind can have.
+        """
+        ...
+
+
+class CredentialVault(Protocol):
+    """Where credentials of repositories are kept; they never lie in a table."""
+
+    def put(self, repo_id: str, credential: Credential) -> None: ...
+
+    def get(self, repo_id: str) -> Credential | None: ...
+
+    def delete(self, repo_id: str) -> None: ...
 
 
 class Catalog(Protocol):

@@ -15,8 +15,17 @@ from typing import Any
 
 from pitrix.packages import form, jsontext
 from pitrix.packages.formats import vm_lint
-from pitrix.packages.formats.vm_render import CONFIG, METADATA, TEMPLATES, build_spec, lookup
-from pitrix.packages.model import ClusterSpec, FieldType, Form, FormField, FormGroup, Package, Problem
+from pitrix.packages.formats.vm_render import CONFIG, METADATA, TEMPLATES, build_spec, filled_in, lookup
+from pitrix.packages.model import (
+    ClusterSpec,
+    FieldType,
+    Form,
+    FormField,
+    FormGroup,
+    Manifest,
+    Package,
+    Problem,
+)
 from pitrix.packages.ports import Files
 
 
@@ -31,12 +40,16 @@ class VmFormat:
     def lint(self, files: Files) -> list[Problem]:
         return vm_lint.lint(files)
 
+    def lint_deeply(self, files: Files) -> list[Problem]:
+        return []
+
     def metadata(self, files: Files) -> dict[str, Any]:
         raw = jsontext.read(METADATA, files[METADATA]).value
         return {
             "name": raw["name"],
             "version": raw["version"],
             "type": self.type,
+            "app_version": str(raw.get("app_version", "")),
             "title": raw.get("title") or raw["name"],
             "description": raw.get("description", ""),
             "keywords": raw.get("keywords", []),
@@ -44,6 +57,7 @@ class VmFormat:
             "icon": raw.get("icon", ""),
             "maintainers": raw.get("maintainers", []),
             "category": raw.get("category", ""),
+            "metadata": raw,
         }
 
     def form(self, package: Package, locale: str) -> Form:
@@ -70,6 +84,10 @@ class VmFormat:
 
     def render(self, package: Package, answers: Mapping[str, Any], links: Mapping[str, str]) -> ClusterSpec:
         return build_spec(package, lookup(self.form(package, "en"), answers), links)
+
+    def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
+        text = filled_in(package, lookup(self.form(package, "en"), answers))
+        return [Manifest(path="cluster.json", text=text)]
 
     def scaffold(self, name: str) -> dict[str, bytes]:
         root = resources.files("pitrix.packages.formats").joinpath("scaffold", self.type)

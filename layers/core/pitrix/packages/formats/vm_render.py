@@ -6,6 +6,7 @@ the filled-in file.  `vm` is the format, `vm_lint` tells everything that is wron
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -76,21 +77,36 @@ def build_spec(package: Package, lookup: Lookup, links: Mapping[str, str]) -> Cl
     Raises:
         PackageInvalid: With every error of the filled-in template.
     """
+    document = _checked(package, lookup)
+    spec = cluster_spec.build(document.value, links)
+    machines = sum(each.machines for each in spec.roles)
+    if 1 <= machines <= MAX_MACHINES:
+        return spec
+    message = f"the cluster would have {machines} nodes; allowed: 1 to {MAX_MACHINES}"
+    raise _refused(package, [document.problem("/nodes", message)])
+
+
+def filled_in(package: Package, lookup: Lookup) -> str:
+    """The text of a package's ``cluster.json``, laid out for a reader.
+
+    Raises:
+        PackageInvalid: With every error of the filled-in template.
+    """
+    return json.dumps(_checked(package, lookup).value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _checked(package: Package, lookup: Lookup) -> Document:
     name = next(each for each in TEMPLATES if each in package.files)
     text, _ = jsontext.decode_text(name, package.files[name])
     document, problems = fill_in(_parsed(text), name, lookup)
     errors = [each for each in problems if each.severity == Severity.ERROR]
-    if document is not None and not errors:
-        spec = cluster_spec.build(document.value, links)
-        machines = sum(each.machines for each in spec.roles)
-        if 1 <= machines <= MAX_MACHINES:
-            return spec
-        errors = [
-            document.problem(
-                "/nodes", f"the cluster would have {machines} nodes; allowed: 1 to {MAX_MACHINES}"
-            )
-        ]
-    raise PackageInvalid(
+    if document is None or errors:
+        raise _refused(package, errors)
+    return document
+
+
+def _refused(package: Package, errors: list[Problem]) -> PackageInvalid:
+    return PackageInvalid(
         f"{package.name} {package.version} cannot be deployed with these answers: {errors[0].message}",
         errors,
         errors=[FieldError(f"{each.file}:{each.line}{each.key}", each.message) for each in errors],
