@@ -79,7 +79,8 @@ def start(data: Path, *, port: int | None = None, template: Path | None = None) 
         DidNotStart: With everything `infra/up` printed.
     """
     port = port or free_port()
-    arguments = ["--detach", "--data", str(data), "--port", str(port)]
+    # Tests serve repositories of their own on the loopback.
+    arguments = ["--detach", "--data", str(data), "--port", str(port), "--allow-network", "127.0.0.0/8"]
     if template is not None:
         arguments += ["--template", str(template)]
     done = up(*arguments, timeout_s=_START_WITHIN_S)

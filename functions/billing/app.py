@@ -16,7 +16,7 @@ from pitrix import bootstrap
 from pitrix.billing.model import PricePlan
 from pitrix.billing.requests import NewPlan, PlanChange, QuoteRequest
 from pitrix.errors import FieldError, InvalidInput
-from pitrix.http import body, check_limit, create_api, etag, if_match, ok, page, params, raw_body
+from pitrix.http import body, check_limit, create_api, etag, if_match, locale, ok, page, params, raw_body
 from pitrix.http import principal as who_asks
 
 app = create_api("billing", replays=lambda: bootstrap.table("billing"))
@@ -136,7 +136,8 @@ def list_plan_versions(plan: str) -> Response:
 
 @app.route("/v1/quotes", methods=["POST"])
 def quote() -> Response:
-    return ok(bootstrap.billing().quote_request(who_asks(app), body(app, QuoteRequest)))
+    wanted = body(app, QuoteRequest)
+    return ok(bootstrap.billing().quote_request(who_asks(app), wanted, locale=locale(app)))
 
 
 @app.route("/v1/reports/usage", methods=["GET"])

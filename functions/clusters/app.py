@@ -9,7 +9,19 @@ from chalice.app import Response
 from pitrix import bootstrap
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.errors import NotFound
-from pitrix.http import Paging, body, create_api, etag, if_match, ok, page, params, principal, raw_body
+from pitrix.http import (
+    Paging,
+    body,
+    create_api,
+    etag,
+    if_match,
+    locale,
+    ok,
+    page,
+    params,
+    principal,
+    raw_body,
+)
 
 app = create_api("clusters", replays=lambda: bootstrap.table("clusters"))
 
@@ -43,12 +55,14 @@ def health() -> Response:
 
 @app.route("/v1/clusters:plan", methods=["POST"])
 def plan() -> Response:
-    return ok(bootstrap.clusters().plan(principal(app), body(app, DeployRequest)))
+    wanted = body(app, DeployRequest)
+    return ok(bootstrap.clusters().plan(principal(app), wanted, locale=locale(app)))
 
 
 @app.route("/v1/clusters", methods=["POST"])
 def create() -> Response:
-    begun = bootstrap.clusters().create(principal(app), body(app, DeployRequest))
+    wanted = body(app, DeployRequest)
+    begun = bootstrap.clusters().create(principal(app), wanted, locale=locale(app))
     return ok(begun, 202, headers={"Location": f"/v1/clusters/{begun.cluster.cluster_id}"})
 
 

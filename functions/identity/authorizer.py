@@ -4,15 +4,16 @@ The API uses this one function twice. ``Login`` names the Authorization header a
 API Gateway itself refuses a request without one. ``OptionalLogin`` (the public store) has no identity source:
 a request without a token comes in here and passes as a visitor; a bad token is refused there as well.
 
-Three answers:
+A token comes as ``Bearer``; clients that know no tokens (Helm, curl) send ``Basic``, with a username and its
+password, or with the username ``token`` and a token as the password. Three answers:
 
 - *Allow* for the whole stage with ``user_id, username, role, owner_path, locale, session_id`` in its context.
   For the whole stage, because API Gateway caches the answer by token and not by route.
-- *Deny* for what is not a token of this platform: malformed, forged, issued by or for somebody else. Such a
-  request reaches no function.
+- *Deny* for what is not a token of this platform (malformed, forged, issued by or for somebody else) and for
+  a wrong password. Such a request reaches no function.
 - *Allow* without a user but with ``refusal`` (a code) and ``detail`` for a genuine token that is expired or
-  revoked or whose user is disabled: API Gateway cannot say which, so ``pitrix.http`` answers the 401. Should
-  a function fail to look, it sees a visitor, never a user.
+  revoked or whose user is disabled, and for logins that are tried too often: API Gateway cannot say which,
+  so ``pitrix.http`` answers the 401 or 429. Should a function fail to look, it sees a visitor, never a user.
 
 Never decides what a user may do: ``pitrix.identity.model.require`` does, in the services.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from pitrix import bootstrap
-from pitrix.errors import Unauthenticated
+from pitrix.errors import RateLimited, Unauthenticated
 from pitrix.identity.model import REFUSALS, Session, TokenInvalid
 
 Event = dict[str, Any]
@@ -34,8 +35,8 @@ def handler(event: Event, _context: Any) -> dict[str, Any]:
     if "authorization" not in headers:
         return _policy(event, "Allow", "anonymous", {})
     try:
-        session = bootstrap.identity().authenticate(_bearer(headers["authorization"]))
-    except Unauthenticated as error:
+        session = _session(headers["authorization"])
+    except (Unauthenticated, RateLimited) as error:
         if error.code in REFUSALS:
             return _policy(event, "Allow", "refused", {"refusal": error.code, "detail": error.detail})
         return _policy(event, "Deny", "refused", {"code": error.code, "detail": error.detail})
@@ -54,11 +55,13 @@ def _context_of(session: Session) -> dict[str, str]:
     }
 
 
-def _bearer(header: str) -> str:
-    scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise TokenInvalid("The Authorization header must read: Bearer <access token>.")
-    return token.strip()
+def _session(header: str) -> Session:
+    scheme, _, given = header.strip().partition(" ")
+    if scheme.lower() == "bearer" and given.strip():
+        return bootstrap.identity().authenticate(given.strip())
+    if scheme.lower() == "basic" and given.strip():
+        return bootstrap.basic_logins().authenticate(given.strip())
+    raise TokenInvalid("The Authorization header must read: Bearer <access token>.")
 
 
 def _policy(event: Event, effect: str, principal_id: str, context: dict[str, str]) -> dict[str, Any]:

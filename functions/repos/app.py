@@ -1,33 +1,22 @@
-"""REST routes of the repositories: what there is, uploading a package, what became of it, checking one.
+"""REST routes of the repositories: what there is, uploading a package, syncing, what became of it all.
 
-Owns the mapping between HTTP and `pitrix.repos.service`. Every route needs a login.
+Owns the mapping between HTTP and `pitrix.repos.service`. Every route needs a login. A credential comes in
+with a POST or a PATCH and never goes out: no view has a place for one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chalice.app import Response
 
 from pitrix import bootstrap
 from pitrix.errors import NotFound
-from pitrix.http import Paging, body, create_api, etag, if_match, ok, page, params, raw_body
+from pitrix.http import Paging, body, create_api, etag, if_match, no_content, ok, page, params, raw_body
 from pitrix.http import principal as who_asks
-from pitrix.repos.model import Repo, RepoPatch, Visibility
+from pitrix.repos.model import ActionDone, Repo, RepoPatch, RepoRequest, SourceRequest
 
 app = create_api("repos", replays=lambda: bootstrap.table("repos"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewRepo:
-    """Body of ``POST /v1/repos``."""
-
-    name: str
-    kind: str = "platform"
-    description: str = ""
-    visibility: Visibility = "private"
-    providers: list[str] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,15 +24,19 @@ class NewUpload:
     """Body of ``POST /v1/repos/{repo_id}/packages``."""
 
     filename: str
-    size_bytes: int | None = None
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexRequest:
-    """Body of ``…/actions/index``: one object, or all (go on by ``cursor``); it may be left out."""
+class ActionRequest:
+    """Body of ``…/actions/{action}``; it may be left out.
+
+    With ``key``, ``index`` looks at that one object of the platform's bucket and answers with its event;
+    without, it starts a sync, of ``refused`` packages too that did not change.
+    """
 
     key: str | None = None
-    cursor: str | None = None
+    refused: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +57,12 @@ def list_repos() -> Response:
 
 @app.route("/v1/repos", methods=["POST"])
 def create_repo() -> Response:
-    new = body(app, NewRepo)
-    made = bootstrap.repos().create_repo(
-        who_asks(app),
-        name=new.name,
-        kind=new.kind,
-        description=new.description,
-        visibility=new.visibility,
-        providers=new.providers,
-        labels=new.labels,
-    )
-    return _repo(made, status=201)
+    return _repo(bootstrap.repos().create_repo(who_asks(app), body(app, RepoRequest)), status=201)
+
+
+@app.route("/v1/repos/validate", methods=["POST"])
+def validate_repo() -> Response:
+    return ok(bootstrap.repos().check_source(who_asks(app), body(app, SourceRequest)))
 
 
 @app.route("/v1/repos/{repo_id}", methods=["GET"])
@@ -86,6 +74,17 @@ def get_repo(repo_id: str) -> Response:
 def edit_repo(repo_id: str) -> Response:
     patch = body(app, RepoPatch)
     return _repo(bootstrap.repos().edit_repo(who_asks(app), repo_id, patch, if_revision=if_match(app)))
+
+
+@app.route("/v1/repos/{repo_id}", methods=["DELETE"])
+def delete_repo(repo_id: str) -> Response:
+    bootstrap.repos().delete_repo(who_asks(app), repo_id)
+    return no_content()
+
+
+@app.route("/v1/repos/{repo_id}/statistics", methods=["GET"])
+def repo_statistics(repo_id: str) -> Response:
+    return ok(bootstrap.repos().statistics(who_asks(app), repo_id))
 
 
 @app.route("/v1/repos/{repo_id}/events", methods=["GET"])
@@ -106,10 +105,15 @@ def start_upload(repo_id: str) -> Response:
 
 @app.route("/v1/repos/{repo_id}/actions/{action}", methods=["POST"])
 def act(repo_id: str, action: str) -> Response:
+    who, wanted = who_asks(app), body(app, ActionRequest) if raw_body(app).strip() else ActionRequest()
+    if action == "validate":
+        return ok(ActionDone(check=bootstrap.repos().check_repo(who, repo_id)))
     if action != "index":
-        raise NotFound(f"There is no action {action!r}; there is index.")
-    wanted = body(app, IndexRequest) if raw_body(app).strip() else IndexRequest()
-    return ok(bootstrap.repos().index(who_asks(app), repo_id, key=wanted.key, cursor=wanted.cursor))
+        raise NotFound(f"There is no action {action!r}; there are index and validate.")
+    if wanted.key is not None:
+        return ok(ActionDone(event=bootstrap.repos().index_one(who, repo_id, wanted.key)))
+    begun = bootstrap.repos().sync(who, repo_id, retry_refused=wanted.refused)
+    return ok(ActionDone(sync=begun), status=202)
 
 
 @app.route("/v1/packages/validate", methods=["POST"])

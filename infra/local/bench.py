@@ -12,15 +12,19 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from infra.local import venvs
 from infra.local.check import ensure_environments
 from infra.local.paths import ROOT, VENV, venv_python
-from infra.local.progress import UserError, say
+from infra.local.progress import UserError, say, step
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the benchmarks named on the command line (``imports`` for `bench_imports.py`), or all of them."""
     try:
         ensure_environments()
+        if not argv or any(name.partition(":")[0] == "charts" for name in argv):
+            with step("Getting the official Helm SDK, to measure against"):
+                venvs.ensure(VENV, ROOT / "tests/benchmarks/requirements.txt")
     except UserError as error:
         say(f"\n  {error}")
         return 1

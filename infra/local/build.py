@@ -91,6 +91,7 @@ def build_layer(root: Path, layer: Layer, into: Path) -> bool:
     if stamp.exists() and stamp.read_text() == digest.hexdigest() and _link_is_alive(target / "requirements"):
         return False
     shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
     for package in packages:
         shutil.copytree(package, target / "python" / package.name, ignore=shutil.ignore_patterns(*_NEVER))
     compileall.compile_dir(target / "python", quiet=2)

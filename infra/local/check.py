@@ -10,11 +10,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from infra.local import venvs
 from infra.local.paths import (
+    CACHE,
     CORE_PROJECT,
     EMULATOR_VENV,
     LINT_VENV,
@@ -29,13 +32,15 @@ from infra.local.paths import (
 from infra.local.progress import UserError, say, step
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: Programs out of packages that are not installed, because they would start a service.
+UNPACKED = CACHE / "programs"
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Prepare, then become pytest with the given arguments; returns only when something failed."""
     try:
         ensure_environments()
-        ensure_browser()
+        ensure_programs()
     except UserError as error:
         say(f"\n  {error}")
         return 1
@@ -64,20 +69,40 @@ def ensure_environments() -> None:
             future.result()
 
 
-def ensure_browser() -> None:
-    """Install Chromium where that is possible; where it is not, the browser tests say so themselves."""
-    if os.environ.get("PITRIX_NO_BROWSER") == "1" or find_browser() is not None:
+def ensure_programs() -> None:
+    """Get the programs that some tests drive, where that is possible (Debian and Ubuntu, as root).
+
+    Where it is not, those tests say themselves what to install.
+    """
+    browser = find_browser() is None and os.environ.get("PITRIX_NO_BROWSER") != "1"
+    registry = find_registry() is None
+    if not (browser or registry) or os.geteuid() != 0 or not shutil.which("apt-get"):
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if not _run("apt-get", "update", "--quiet"):
+        return
+    if browser:
         with step("Installing Chromium"):
-            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-            for arguments in (["update", "--quiet"], ["install", "--yes", "--quiet", "chromium"]):
-                done = subprocess.run(
-                    ["apt-get", *arguments], env=environment, capture_output=True, text=True, check=False
-                )
-                if done.returncode:
-                    say(f"    apt-get {arguments[0]}: {done.stderr.strip()[-300:]}")
-                    return
+            _run("apt-get", "install", "--yes", "--quiet", "chromium")
+    if registry:
+        with step("Fetching docker-registry"), tempfile.TemporaryDirectory() as folder:
+            if _run("apt-get", "download", "--quiet", "docker-registry", cwd=folder):
+                [package] = Path(folder).glob("docker-registry_*.deb")
+                _run("dpkg-deb", "--extract", str(package), str(UNPACKED))
+
+
+def _run(*command: str, cwd: str | None = None) -> bool:
+    """Whether a command succeeded; if not, the end of what it said is shown."""
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        say(f"    {command[0]} {command[1]}: {done.stderr.strip()[-300:]}")
+    return done.returncode == 0
+
+
+def find_registry() -> str | None:
+    """The OCI registry that tests push charts to, ``docker-registry``: unpacked, or on this machine."""
+    unpacked = shutil.which("docker-registry", path=str(UNPACKED / "usr/bin"))
+    return unpacked or shutil.which("docker-registry")
 
 
 def find_browser() -> str | None:

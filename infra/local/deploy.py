@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.local import build, responses, transform
+from infra.local import build, media, responses, transform
 from infra.local.progress import UserError
 
 ACCOUNT = "000000000000"
@@ -97,6 +97,7 @@ def deploy(cloud: Cloud, template_path: Path, parameters: dict[str, str]) -> Sta
     outputs = _outputs(_wait(formation))
     if "ApiId" in outputs:
         responses.put(cloud.client("apigateway"), template, api_id=outputs["ApiId"])
+        media.put(cloud.endpoint, ACCOUNT, template, api_id=outputs["ApiId"])
     return Stack(outputs=outputs, changed=True)
 
 

@@ -2,13 +2,14 @@
 
 Owns deciding what a request is for, by its shape alone: an AWS call goes to the emulator untouched;
 everything else goes to the stage of the deployed REST API, as a custom domain would send it on AWS; `/_pilot`
-goes to the WebSocket API. Refuses what only a web page of somebody else would send. Wraps the emulator's ASGI
-application, so there is one process and one port. Standard library only: it runs inside the emulator's
-environment.
+goes to the WebSocket API. Compresses answers of the REST API, which API Gateway does and the emulator does
+not. Refuses what only a web page of somebody else would send. Wraps the emulator's ASGI application, so there
+is one process and one port. Standard library only: it runs inside the emulator's environment.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -26,6 +27,9 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 """API Gateway's own limit for one request."""
 
 _MAX_DRAINED_BYTES = 10 * MAX_BODY_BYTES
+
+MINIMUM_COMPRESSION_BYTES = 1024
+"""From so many bytes on the REST API's answers are compressed: `MinimumCompressionSize` of template.yaml."""
 
 PILOT_PREFIX = "/_pilot"
 _LOOPBACK = re.compile(r"^(127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(:\d+)?$", re.IGNORECASE)
@@ -189,8 +193,9 @@ class Gateway:
                 raise _BodyTooLarge
             return message
 
+        takes_gzip = "gzip" in headers.get("accept-encoding", "")
         try:
-            await self._emulator(scope, counted, send)
+            await self._emulator(scope, counted, _Compressing(send) if takes_gzip else send)
         except _BodyTooLarge:
             await _refuse(
                 scope,
@@ -199,10 +204,39 @@ class Gateway:
                 Refusal(
                     status=413,
                     title="Request too long",
-                    detail=f"{MAX_BODY_BYTES} bytes are the limit; upload packages to a presigned URL.",
+                    detail=f"{MAX_BODY_BYTES} bytes are the limit; upload packages to a presigned URL "
+                    "(POST /v1/repos/{id}/packages, or: pitrix package push).",
                 ),
                 headers,
             )
+
+
+class _Compressing:
+    """Sends an answer as API Gateway does to who takes gzip: compressed, if it is long and is not yet."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message = {}
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        if message["type"] != "http.response.body":
+            await self._send(message)
+            return
+        self._body += message.get("body", b"")
+        if message.get("more_body", False):
+            return
+        names = {name.lower() for name, _ in self._start.get("headers", [])}
+        if len(self._body) >= MINIMUM_COMPRESSION_BYTES and b"content-encoding" not in names:
+            self._body = gzip.compress(self._body, compresslevel=6, mtime=0)
+            kept = [each for each in self._start["headers"] if each[0].lower() != b"content-length"]
+            length = (b"content-length", str(len(self._body)).encode())
+            self._start = {**self._start, "headers": [*kept, (b"content-encoding", b"gzip"), length]}
+        await self._send(self._start)
+        await self._send({"type": "http.response.body", "body": self._body})
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -248,6 +282,7 @@ async def _refuse(
                 "title": refusal.title,
                 "status": refusal.status,
                 "detail": refusal.detail,
+                "error": refusal.detail,  # where Helm's push plugin looks
             }
         ).encode()
     length = str(len(body)).encode()

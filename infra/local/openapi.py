@@ -379,6 +379,7 @@ def build() -> dict[str, Any]:
     for context in contexts:
         if context not in ("console", "pilot"):  # pages, and a WebSocket
             modules[context] = importlib.import_module(f"functions.{context}.app")
+    modules["charts"] = importlib.import_module("functions.repos.charts")
     template = transform.load(ROOT / "template.yaml")
     return document(modules, template, _version())
 

@@ -57,12 +57,15 @@ class _Child:
 class Platform:
     """One running platform in one data directory."""
 
-    def __init__(self, data: DataDir, port: int, template: Path = TEMPLATE) -> None:
+    def __init__(
+        self, data: DataDir, port: int, template: Path = TEMPLATE, allowed_networks: Sequence[str] = ()
+    ) -> None:
         self.data = data
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.cloud = Cloud(port)
         self._template = template
+        self._allowed_networks = allowed_networks
         self._children: list[_Child] = []
         self._stopping = threading.Event()
 
@@ -250,6 +253,7 @@ class Platform:
             "LocalCloudUrl": f"http://127.0.0.1:{hypervisor_port}",
             "AgentDeadlineSeconds": str(_AGENT_DEADLINE_S),
             "AgentBundleKey": AGENT_BUNDLE_KEY,
+            "RepoAllowedNetworks": ",".join(self._allowed_networks),
         }
 
     def _open_gateway(self, stack: Stack) -> None:
@@ -307,11 +311,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("--begun", type=float, default=None, help="when the command was given (Unix time)")
     parser.add_argument("--template", type=Path, default=TEMPLATE)
+    parser.add_argument("--allow-network", action="append", default=[])
     options = parser.parse_args(argv)
     for name in ("no_proxy", "NO_PROXY"):  # a proxy of this machine is for pip, not for what runs on it
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     begun = options.begun or time.time()
-    platform = Platform(DataDir(options.data), options.port, options.template.resolve())
+    platform = Platform(
+        DataDir(options.data), options.port, options.template.resolve(), options.allow_network
+    )
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

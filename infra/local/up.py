@@ -6,6 +6,7 @@ Owns the command line and what must work before anything is installed, so it nee
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import signal
 import subprocess
@@ -98,6 +99,8 @@ def _hand_over(options: argparse.Namespace, begun: float) -> int:
     command += ["--data", str(options.data), "--port", str(options.port), "--begun", str(begun)]
     if options.template:
         command += ["--template", str(options.template)]
+    for network in options.allow_network:
+        command += ["--allow-network", network]
     if options.reset:
         command.append("--reset")
     if not options.detach:
@@ -138,10 +141,22 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--stop", action="store_true", help="stop the platform that runs in the data directory"
     )
     parser.add_argument("--reset", action="store_true", help="throw away the data directory's content first")
+    parser.add_argument(
+        "--allow-network",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="let repositories lie in this private network, such as 192.168.1.0/24; may be repeated",
+    )
     parser.add_argument("--template", type=Path, help=argparse.SUPPRESS)  # the tests deploy one of their own
     options = parser.parse_args(argv)
     if not 1 <= options.port <= 65535:
         parser.error("--port must be between 1 and 65535")
+    for network in options.allow_network:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            parser.error(f"--allow-network: {error}")
     options.data = options.data.resolve()
     return options
 

@@ -62,6 +62,7 @@ def test_almost_every_answer_has_a_shape(described: dict[str, Any]) -> None:
     assert shapeless == [
         "GET /v1/apps/{app_id}/versions/{version_id}/files/{path}",  # a file, of whatever type
         "GET /v1/openapi.json",  # OpenAPI has a schema of its own
+        "GET /v1/repos/{repo_id}/charts/index.yaml",  # Helm's index
         "POST /v1/users/{user_id}/actions/{action}",  # empty, or a password, by the action
     ]
 

@@ -72,7 +72,7 @@ def _asset(visit: Visit, name: str) -> str:
 
 
 _TONES = {
-    "good": {"active", "succeeded", "released", "indexed", "healthy"},
+    "good": {"active", "succeeded", "released", "indexed", "synced", "healthy"},
     "busy": {
         "pending",
         "creating",

@@ -18,11 +18,13 @@ from chalicelib.i18n import Texts
 from pitrix.errors import FieldError
 from pitrix.packages.model import FieldType, Form, FormField
 
-Kind = Literal["radio", "select", "number", "text", "password", "checkboxes"]
+Kind = Literal["radio", "select", "number", "text", "password", "checkboxes", "lines", "json"]
 Posted = Mapping[str, Sequence[str]]
 
 #: More choices than this are a drop-down list; up to here they are radio buttons.
 MOST_RADIOS = 12
+#: Groups of a VM package; those of a chart are all of one part.
+_PARTS = ("cluster", "env")
 #: Marks that a field was on the page, for inputs which say nothing when nothing is chosen.
 PRESENT = "asked"
 #: The size whose answers the page was filled with: what still equals them was not touched by the visitor.
@@ -46,9 +48,10 @@ class Question:
 
     Attributes:
         name: Name of the input: the field's path as a JSON pointer, because keys may hold dots.
-        value: Text of an input that is typed into.
+        value: Text of an input that is typed into; that of a list or an object is JSON.
         sizes: Answers by size of deployment, as JSON text; empty when the field does not depend on it.
         is_size: The choice of the size itself.
+        limits: How long a text, or a list, may be, in words; empty when the package does not say.
         when: The conditions under which it counts, as JSON text for the script that hides it otherwise.
     """
 
@@ -62,11 +65,23 @@ class Question:
     sizes: str = ""
     is_size: bool = False
     when: str = ""
+    limits: str = ""
+
+    @property
+    def step(self) -> str:
+        """What the browser lets a number go up by; bounds that are excluded are left to the platform."""
+        return str(self.asked.step or ("1" if self.asked.type is FieldType.INTEGER else "any"))
+
+    @property
+    def rows(self) -> int:
+        """Lines that a text of several lines shows at once."""
+        return min(max(self.value.count("\n") + 2, 3), 16)
 
     @property
     def described_by(self) -> str:
         """Ids of the texts that explain the input, for screen readers."""
         ids = [f"{self.html_id}-help"] if self.asked.description else []
+        ids += [f"{self.html_id}-limits"] if self.limits else []
         return " ".join([*ids, f"{self.html_id}-error"] if self.error else ids)
 
 
@@ -119,7 +134,7 @@ def draw(
         if questions:
             sections.append(
                 Section(
-                    part=group.path[0] if group.path else "",
+                    part=group.path[0] if group.path and group.path[0] in _PARTS else "",
                     title=group.label,
                     description=group.description,
                     html_id=_html_id(group.path),
@@ -154,11 +169,13 @@ def in_words(form: Form, posted: Posted, t: Texts) -> list[tuple[str, list[Answe
         lines: list[Answered] = []
         for asked in group.fields:
             value = _value(asked, posted)
-            if not _is_asked(asked) or value is _BLANK or value in ("", []):
+            if not _is_asked(asked) or value is _BLANK or value in ("", [], {}):
                 continue
             text = (
                 "••••••"
                 if asked.type is FieldType.PASSWORD
+                else json.dumps(value, ensure_ascii=False)
+                if asked.type is FieldType.JSON and not isinstance(value, str)
                 else ", ".join(
                     _said(asked, each, t) for each in (value if isinstance(value, list) else [value])
                 )
@@ -210,6 +227,7 @@ def _question(
         kind=_kind(asked, len(options)),
         options=options,
         value=chosen[0] if chosen else "",
+        limits=_limits(asked, t),
         error=error,
         sizes=json.dumps([_text(each) for each in asked.resource_group]) if asked.resource_group else "",
         is_size=_is_size(form, asked),
@@ -261,6 +279,10 @@ def _kind(asked: FormField, options: int) -> Kind:
         return "select"
     if options:
         return "radio"
+    if asked.type is FieldType.JSON:
+        return "json"
+    if asked.multiline and asked.type is FieldType.STRING:
+        return "lines"
     if asked.type in (FieldType.INTEGER, FieldType.NUMBER):
         return "number"
     return "password" if asked.type is FieldType.PASSWORD else "text"
@@ -277,7 +299,23 @@ def _choices(asked: FormField, t: Texts, linkable: Sequence[tuple[str, str]]) ->
     return []
 
 
+def _limits(asked: FormField, t: Texts) -> str:
+    """``3 to 20 characters``, ``at most 5 entries``; empty for a number and for what has any length."""
+    least, most = asked.min_length, asked.max_length
+    between, to, start = "wizard.characters", "wizard.characters_to", "wizard.characters_from"
+    if asked.multichoice or asked.type is FieldType.JSON:
+        least, most = asked.min_items, asked.max_items
+        between, to, start = "wizard.entries", "wizard.entries_to", "wizard.entries_from"
+    if least and most is not None:
+        return t(between, least=least, most=most)
+    if most is not None:
+        return t(to, most=most)
+    return t(start, least=least) if least else ""
+
+
 def _said(asked: FormField, value: Any, t: Texts) -> str:
+    if asked.choices and len(asked.choice_labels) == len(asked.choices) and value in asked.choices:
+        return asked.choice_labels[asked.choices.index(value)]
     if isinstance(value, bool):
         return t("wizard.yes" if value else "wizard.no")
     if value == "":
@@ -291,6 +329,8 @@ def _default(form: Form, asked: FormField) -> list[str]:
         return [_text(of_size)]
     if asked.default is None:
         return ["false"] if asked.type is FieldType.BOOLEAN else []
+    if asked.type is FieldType.JSON and not asked.multichoice:
+        return [json.dumps(asked.default, indent=2, ensure_ascii=False)]
     if isinstance(asked.default, list):
         return [_text(each) for each in asked.default]
     if asked.multichoice and isinstance(asked.default, str):
@@ -331,7 +371,9 @@ def _value(asked: FormField, posted: Posted) -> Any:
             return _BLANK
         return [_typed(asked, each) for each in given]
     text = given[0] if given else ""
-    if asked.type is not FieldType.PASSWORD:
+    if asked.multiline and asked.type is FieldType.STRING:
+        text = text.replace("\r\n", "\n")  # what a browser makes of new lines
+    elif asked.type is not FieldType.PASSWORD:
         text = text.strip()
     if text == "":
         # An emptied text is an answer where the package has another one in mind; elsewhere the default holds.
@@ -352,4 +394,9 @@ def _typed(asked: FormField, text: str) -> Any:
         return int(text)
     if asked.type is FieldType.NUMBER and re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text):
         return float(text)
+    if asked.type is FieldType.JSON and not asked.multichoice:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
     return text

@@ -26,9 +26,18 @@ if TYPE_CHECKING:
     from pitrix.clusters.service import ClusterService
     from pitrix.clusters.sweeping import Sweeper
     from pitrix.events import EventBus
+    from pitrix.identity.basic import BasicLogins
     from pitrix.identity.service import IdentityService
     from pitrix.pilot.service import PilotService
+    from pitrix.repos.charts import ChartRepositories
+    from pitrix.repos.indexing import Indexer
+    from pitrix.repos.ports import Signatures
+    from pitrix.repos.s3 import S3UploadBucket
     from pitrix.repos.service import ReposService
+    from pitrix.repos.sources import SourceRegistry
+    from pitrix.repos.sync_steps import SyncSteps
+    from pitrix.repos.syncing import Syncs
+    from pitrix.repos.vault import RepoVault
     from pitrix.runtimes.service import RuntimesService
 
 P = ParamSpec("P")
@@ -80,6 +89,8 @@ class Settings:
     machine_cease_arn: str
     machine_operate_arn: str
     machine_aggregate_arn: str
+    machine_sync_arn: str
+    repo_allowed_networks: tuple[str, ...]
     pilot_url: str
     pilot_management_url: str
     agent_bundle_key: str
@@ -105,6 +116,10 @@ def settings() -> Settings:
         machine_cease_arn=env("MACHINE_CEASE_ARN", ""),
         machine_operate_arn=env("MACHINE_OPERATE_ARN", ""),
         machine_aggregate_arn=env("MACHINE_AGGREGATE_ARN", ""),
+        machine_sync_arn=env("MACHINE_SYNC_ARN", ""),
+        repo_allowed_networks=tuple(
+            n.strip() for n in env("REPO_ALLOWED_NETWORKS", "").split(",") if n.strip()
+        ),
         pilot_url=env("PILOT_URL", ""),
         pilot_management_url=env("PILOT_MANAGEMENT_URL", ""),
         agent_bundle_key=env("AGENT_BUNDLE_KEY", ""),
@@ -210,15 +225,32 @@ def catalog() -> CatalogService:
 
 
 @_once
+def charts() -> ChartRepositories:
+    """Return what Helm clients call."""
+    from pitrix.repos.chart_uploads import S3PushedObjects
+    from pitrix.repos.charts import ChartRepositories
+    from pitrix.repos.dynamo import TableRepoStore
+
+    return ChartRepositories(
+        repos=TableRepoStore(table("repos")),
+        charts=catalog(),
+        uploads=repos(),
+        objects=S3PushedObjects(presigning_s3, settings().bucket_packages),
+    )
+
+
+@_once
 def clusters() -> ClusterService:
     """Return the service of clusters and jobs."""
     from pitrix.clusters.dynamo import DynamoClusters
     from pitrix.clusters.service import ClusterService
+    from pitrix.repos.dynamo import TableRepoStore
 
     return ClusterService(
         store=DynamoClusters(table("clusters")),
         catalog=catalog(),
         runtime=lambda who, runtime_id: runtimes().usable(who, runtime_id),
+        repo=lambda repo_id: TableRepoStore(table("repos")).repo(repo_id),
         quote=lambda who, spec, runtime: billing().quote(who, spec, runtime),
         machines=_job_machines(),
         events=events(),
@@ -276,6 +308,14 @@ def executor() -> Executor:
 
 
 @_once
+def basic_logins() -> BasicLogins:
+    """Return what turns usernames and passwords into sessions."""
+    from pitrix.identity.basic import BasicLogins
+
+    return BasicLogins(identity(), clock())
+
+
+@_once
 def identity() -> IdentityService:
     """Return the identity service."""
     from pitrix.identity.cognito import CognitoPasswords
@@ -326,17 +366,93 @@ def repos() -> ReposService:
     """Return the service of the repositories."""
     from pitrix.packages import service as packages
     from pitrix.repos.dynamo import TableRepoStore
-    from pitrix.repos.s3 import S3UploadBucket
     from pitrix.repos.service import ReposService
 
     return ReposService(
         repos=TableRepoStore(table("repos")),
-        bucket=S3UploadBucket(presigning_s3, settings().bucket_packages),
-        catalog=catalog(),
+        bucket=_uploads(),
         packages=packages,
+        indexer=_indexer(),
+        syncs=syncs(),
+        sources=_sources(),
+        vault=_repo_vault(),
+        clock=clock(),
+    )
+
+
+@_once
+def syncs() -> Syncs:
+    """Return what starts the syncs of repositories."""
+    from pitrix.repos.aws import StepFunctionsSyncs
+    from pitrix.repos.dynamo import TableRepoStore
+    from pitrix.repos.syncing import Syncs
+
+    return Syncs(
+        repos=TableRepoStore(table("repos")),
+        machine=StepFunctionsSyncs(lambda: client("stepfunctions"), settings().machine_sync_arn),
+        clock=clock(),
+    )
+
+
+@_once
+def sync_steps() -> SyncSteps:
+    """Return what the state machine of syncs calls."""
+    from pitrix.repos.dynamo import TableRepoStore
+    from pitrix.repos.s3 import S3SyncObjects
+    from pitrix.repos.sync_steps import SyncSteps
+
+    return SyncSteps(
+        repos=TableRepoStore(table("repos")),
+        objects=S3SyncObjects(presigning_s3, settings().bucket_catalog),
+        sources=_sources(),
+        vault=_repo_vault(),
+        indexer=_indexer(),
+        catalog=catalog(),
         events=events(),
         clock=clock(),
     )
+
+
+@_once
+def _indexer() -> Indexer:
+    from pitrix.packages import service as packages
+    from pitrix.repos.dynamo import TableRepoStore
+    from pitrix.repos.indexing import Indexer
+
+    return Indexer(
+        repos=TableRepoStore(table("repos")),
+        bucket=_uploads(),
+        catalog=catalog(),
+        packages=packages,
+        signatures=_signatures(),
+        events=events(),
+        clock=clock(),
+    )
+
+
+def _signatures() -> Signatures:
+    from pitrix.packages import provenance
+
+    return provenance
+
+
+def _uploads() -> S3UploadBucket:
+    from pitrix.repos.s3 import S3UploadBucket
+
+    return S3UploadBucket(presigning_s3, settings().bucket_packages)
+
+
+def _sources() -> SourceRegistry:
+    from pitrix.repos.sources import SourceRegistry
+
+    return SourceRegistry(allowed_networks=settings().repo_allowed_networks, bucket=_uploads())
+
+
+def _repo_vault() -> RepoVault:
+    from pitrix.repos.vault import RepoVault
+    from pitrix.vault import SecretsManagerVault
+
+    return RepoVault(SecretsManagerVault(lambda: client("secretsmanager"), of="repository"))
 
 
 @_once
@@ -346,7 +462,7 @@ def runtimes() -> RuntimesService:
     from pitrix.clusters.dynamo import DynamoClusters
     from pitrix.runtimes.dynamo import TableRuntimeStore
     from pitrix.runtimes.service import RuntimesService
-    from pitrix.runtimes.vault import SecretsManagerVault
+    from pitrix.vault import SecretsManagerVault
 
     return RuntimesService(
         runtimes=TableRuntimeStore(table("runtimes")),

@@ -1,9 +1,9 @@
 """Between Chalice and the domain: the one place where requests become values and errors become answers.
 
-Owns: who is asking (:func:`principal`), what they sent (:func:`body`, :func:`params`), what they get
-(:func:`ok`, :func:`page`), RFC 9457 problem documents, correlation ids, ``Idempotency-Key``. Never decides
-whether something is allowed: services do. Log lines are JSON and carry the correlation id; no body, header or
-token is ever logged.
+Owns: who is asking (:func:`principal`) and in which language (:func:`locale`), what they sent (:func:`body`,
+:func:`params`), what they get (:func:`ok`, :func:`page`), RFC 9457 problem documents, correlation ids,
+``Idempotency-Key``. Never decides whether something is allowed: services do. Log lines are JSON and carry the
+correlation id; no body, header or token is ever logged.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from chalice.app import Chalice, Request, Response
 
 from pitrix.errors import Conflict, FieldError, InvalidInput, PackageInvalid, PitrixError, Unprocessable
 from pitrix.identity.model import ANONYMOUS, REFUSALS, Principal
+from pitrix.packages.forms.messages import negotiate
 from pitrix.table import Item, Table
 
 T = TypeVar("T")
@@ -114,6 +115,11 @@ def current_request(app: Chalice) -> Request:
     """Return the request that is being answered."""
     assert app.current_request is not None, "called outside of a request"
     return app.current_request
+
+
+def locale(app: Chalice) -> str:
+    """Return the language of the store that suits ``Accept-Language`` best; English when none does."""
+    return negotiate(current_request(app).headers.get("accept-language", ""))
 
 
 def principal(app: Chalice) -> Principal:

@@ -9,6 +9,7 @@ queried has no key.
 from __future__ import annotations
 
 import base64
+import bisect
 import hashlib
 import json
 import threading
@@ -212,6 +213,8 @@ class MemoryTable:
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Item] = {}
+        # Of each partition of each index, the keys in order: a query reads its own items and no others.
+        self._order: dict[tuple[Index | None, str], list[tuple[str, str, str]]] = {}
         self._lock = threading.RLock()
 
     def get(self, pk: str, sk: str) -> Item | None:
@@ -227,7 +230,7 @@ class MemoryTable:
     def delete(self, pk: str, sk: str, *, if_version: int | None = None) -> None:
         with self._lock:
             self._check(pk, sk, if_version=if_version)
-            self._items.pop((pk, sk), None)
+            self._remove(pk, sk)
 
     def query(
         self,
@@ -244,18 +247,13 @@ class MemoryTable:
         digest = query_digest(pk, index, prefix, between, newest_first)
         after = decode_cursor(cursor, digest) if cursor else None
         with self._lock:
-            found = [
-                (key[1], item.pk, item.sk, item)
-                for item in self._items.values()
-                if (key := item.index_key(index)) is not None
-                and key[0] == pk
-                and (between[0] <= key[1] <= between[1] if between else key[1].startswith(prefix))
-            ]
-            found.sort(key=lambda row: row[:3], reverse=newest_first)
+            found = _range(self._order.get((index, pk), []), prefix, between)
+            if newest_first:
+                found.reverse()
             if after is not None:
                 mark = (after["sort"], after["pk"], after["sk"])
-                found = [row for row in found if (row[:3] < mark if newest_first else row[:3] > mark)]
-            items = [_copy(row[3]) for row in found[:limit]]
+                found = [key for key in found if (key < mark if newest_first else key > mark)]
+            items = [_copy(self._items[key[1:]]) for key in found[:limit]]
             if len(found) <= limit:
                 return Page(items=items)
             last = found[limit - 1]
@@ -289,7 +287,7 @@ class MemoryTable:
                 if isinstance(write, Put):
                     self._write(write.item)
                 elif isinstance(write, Delete):
-                    self._items.pop((write.pk, write.sk), None)
+                    self._remove(write.pk, write.sk)
 
     def _check(self, pk: str, sk: str, *, if_absent: bool = False, if_version: int | None = None) -> None:
         present = self._items.get((pk, sk))
@@ -300,9 +298,40 @@ class MemoryTable:
 
     def _write(self, item: Item) -> Item:
         written = replace(_copy(item), version=item.version + 1)
+        self._remove(item.pk, item.sk)
         self._items[(item.pk, item.sk)] = written
+        for place, key in _places(written):
+            bisect.insort(self._order.setdefault(place, []), key)
         item.version = written.version
         return _copy(written)
+
+    def _remove(self, pk: str, sk: str) -> None:
+        present = self._items.pop((pk, sk), None)
+        for place, key in _places(present) if present else ():
+            keys = self._order[place]
+            del keys[bisect.bisect_left(keys, key)]
+
+
+def _places(item: Item) -> Iterator[tuple[tuple[Index | None, str], tuple[str, str, str]]]:
+    """Yield every partition that an item is in, and its place there: by sort key, then by primary key."""
+    indexes: tuple[Index | None, ...] = (None, "g1", "g2")
+    for index in indexes:
+        if (key := item.index_key(index)) is not None:
+            yield (index, key[0]), (key[1], item.pk, item.sk)
+
+
+def _range(
+    keys: list[tuple[str, str, str]], prefix: str, between: tuple[str, str] | None
+) -> list[tuple[str, str, str]]:
+    """Return those of ordered keys that lie between two sort keys, or begin with a prefix."""
+    if between:
+        low = bisect.bisect_left(keys, (between[0],))
+        return keys[low : bisect.bisect_right(keys, between[1], lo=low, key=lambda key: key[0])]
+    if not prefix:
+        return keys[:]
+    low = bisect.bisect_left(keys, (prefix,))
+    high = bisect.bisect_left(keys, True, lo=low, key=lambda key: not key[0].startswith(prefix))
+    return keys[low:high]
 
 
 def _copy(item: Item) -> Item:

@@ -59,7 +59,7 @@ def announce(filename: str, who: Any = VENDOR, **more: Any) -> Any:
         "POST",
         "/v1/repos/{repo_id}/packages",
         who=who,
-        body={"filename": filename, **more},
+        body={"filename": filename, "size_bytes": 1, **more},
         repo_id="repo_platform",
     ).json
 
@@ -128,9 +128,10 @@ def test_a_broken_upload_and_a_taken_name_change_nothing(aws: Any) -> None:
 def test_lists_on_dynamodb_are_what_they_are_in_memory(aws: Any) -> None:
     repos, catalog = bootstrap.repos(), bootstrap.catalog()
     for number in range(5):
-        aws.put_object(Bucket=UPLOADS, Key=f"repo_platform/a{number}.tgz", Body=package(f"app-{number}"))
-    report = repos.index(OPERATOR, "repo_platform")
-    assert (report.indexed, report.next_cursor) == (5, None)
+        key = f"repo_platform/a{number}.tgz"
+        aws.put_object(Bucket=UPLOADS, Key=key, Body=package(f"app-{number}"))
+        assert repos.index_one(OPERATOR, "repo_platform", key).outcome == "indexed"
+    assert repos.statistics(OPERATOR, "repo_platform").totals.versions == 5
     ids = {app.name: app.app_id for app in catalog.list_apps(ANONYMOUS).apps}
     for cluster in ("cl_1", "cl_1", "cl_2"):
         catalog.count_deployment(SYSTEM, ids["app-3"], cluster)

@@ -208,6 +208,8 @@ def test_quotes(world: World) -> None:
     body = {"app_id": "app_1", "runtime_id": "rt_1", "answers": {}}
     status, quote, _ = call("POST", "/v1/quotes", body=body)
     assert (status, quote["nodes"], quote["micros_per_hour"]) == (200, 2, 2 * (40_480 + 4_445))
+    call("POST", "/v1/quotes", body=body, headers={"Accept-Language": "zh"})
+    assert world.specs.locales == ["en", "zh-cn"]
     assert refused(400, call("POST", "/v1/quotes", body={"app_id": "app_1"})) == ["answers"]
     assert refused(400, call("POST", "/v1/quotes", body=body | {"colour": 1})) == ["colour"]
     refused(401, call("POST", "/v1/quotes", ANONYMOUS, body=body))

@@ -37,11 +37,19 @@ class FakeSpecs:
 
     spec_: ClusterSpec = field(default_factory=ClusterSpec)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    locales: list[str] = field(default_factory=list)
 
     def spec(
-        self, who: Principal, *, app_id: str, version_id: str, answers: Mapping[str, Any]
+        self,
+        who: Principal,
+        *,
+        app_id: str,
+        version_id: str,
+        answers: Mapping[str, Any],
+        locale: str = "en",
     ) -> ClusterSpec:
         self.asked.append({"app_id": app_id, "version_id": version_id, "answers": dict(answers)})
+        self.locales.append(locale)
         return self.spec_
 
     def runtime(self, who: Principal, runtime_id: str) -> HasRuntimeId:

@@ -21,12 +21,11 @@ from pitrix.errors import NotFound, TooLarge
 from pitrix.events import NullBus
 from pitrix.identity.model import SYSTEM, Principal
 from pitrix.packages import service as packages
-from pitrix.repos.dynamo import TableRepoStore
 from pitrix.repos.model import PLATFORM_REPO_ID
 from pitrix.repos.ports import ObjectPage, StoredObject
-from pitrix.repos.service import ReposService
 from pitrix.table import MemoryTable, Table
 from tests.api_gateway import authorizer_context, proxy_event
+from tests.unit.repos.kit import ReposKit
 
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -92,6 +91,8 @@ class MemoryArchives:
     def __init__(self) -> None:
         self.archives: dict[str, bytes] = {}
         self.stored: dict[tuple[str, str], tuple[bytes, str]] = {}
+        self.provenances: dict[str, bytes] = {}
+        self.indexes: dict[str, tuple[bytes, datetime]] = {}
         self.reads = 0
 
     def put_archive(self, digest: str, archive: bytes) -> None:
@@ -115,15 +116,37 @@ class MemoryArchives:
         assert (digest, path) in self.stored
         return f"https://files.test/{digest}/{path}"
 
+    def put_provenance(self, digest: str, provenance: bytes) -> None:
+        self.provenances[digest] = provenance
+
+    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+        assert digest in self.provenances
+        return f"https://archives.test/{digest}.prov?filename={filename}&expires={expires_in_s}"
+
+    def put_index(self, key: str, data: bytes, *, gzipped: bool) -> None:
+        assert key.endswith(".gz") == gzipped
+        self.indexes[key] = (data, START)
+
+    def index_stored_at(self, key: str) -> datetime | None:
+        return self.indexes[key][1] if key in self.indexes else None
+
+    def index_url(self, key: str, expires_in_s: int) -> str:
+        assert key in self.indexes
+        return f"https://archives.test/indexes/{key}?expires={expires_in_s}"
+
 
 class MemoryUploads:
     """`pitrix.repos.ports.UploadBucket` in memory."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.expiring: set[str] = set()
 
-    def upload_url(self, key: str, *, size_bytes: int | None, expires_in_s: int) -> str:
+    def upload_url(self, key: str, *, size_bytes: int, expires_in_s: int) -> str:
         return f"https://uploads.test/{key}?size={size_bytes}&expires={expires_in_s}"
+
+    def let_expire(self, key: str) -> None:
+        self.expiring.add(key)
 
     def read(self, key: str, *, at_most_bytes: int) -> bytes:
         if key not in self.objects:
@@ -171,14 +194,14 @@ class World:
         self.catalog = CatalogService(
             apps=self.apps, archives=self.archives, reader=packages, events=self.events, clock=self.clock
         )
-        self.repos = ReposService(
-            repos=TableRepoStore(self.repos_table),
-            bucket=self.uploads,
+        self.kit = ReposKit(
+            table=self.repos_table,
+            uploads=self.uploads,
             catalog=self.catalog,
-            packages=packages,
             events=self.events,
             clock=self.clock,
         )
+        self.repos = self.kit.service
         self.catalog.ensure_categories(SYSTEM)
         self.repos.ensure_platform_repo(SYSTEM)
 
@@ -198,7 +221,10 @@ class World:
     def upload(self, who: Principal, data: bytes, filename: str = "x.tgz", **delivery: str) -> Any:
         """Announce an upload, put it into the bucket, and index it as its notification does."""
         self.clock.advance(1)
-        key = self.repos.start_upload(who, PLATFORM_REPO_ID, filename=filename).key
+        ticket = self.repos.start_upload(
+            who, PLATFORM_REPO_ID, filename=filename, size_bytes=max(1, len(data))
+        )
+        key = ticket.key
         self.uploads.objects[key] = data
         return self.repos.index_object(SYSTEM, key, **delivery)
 
@@ -277,6 +303,8 @@ def deployed(world: World) -> Iterator[World]:
     with (
         bootstrap.override("catalog", world.catalog),
         bootstrap.override("repos", world.repos),
+        bootstrap.override("syncs", world.kit.syncs),
+        bootstrap.override("sync_steps", world.kit.steps),
         bootstrap.override("table", world.catalog_table, "catalog"),
         bootstrap.override("table", world.repos_table, "repos"),
     ):

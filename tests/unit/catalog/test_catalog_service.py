@@ -368,6 +368,15 @@ def test_making_an_app_private_takes_it_out_of_the_store(world: World) -> None:
     assert names(world) == ["shop"]
 
 
+def test_who_may_not_release_may_not_make_a_private_app_public_either(world: World) -> None:
+    app_id = world.publish(DEVELOPER, package(), public=False).app.app_id
+    with pytest.raises(PermissionDenied, match="release"):
+        world.catalog.edit_app(DEVELOPER, app_id, AppPatch(visibility="public"))
+    assert world.catalog.get_app(DEVELOPER, app_id).visibility == "private"
+    world.catalog.edit_app(VENDOR, app_id, AppPatch(visibility="public"))
+    assert names(world) == ["shop"]
+
+
 def test_an_edit_names_every_bad_field_at_once(world: World) -> None:
     app_id = world.publish(VENDOR, package()).app.app_id
     patch = AppPatch(

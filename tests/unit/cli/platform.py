@@ -102,7 +102,7 @@ class Platform(httpx.BaseTransport):
         schema = {**promise["content"][content]["schema"], "components": _PROMISED["components"]}
         jsonschema.Draft202012Validator(schema).validate(json.loads(answer["body"]))
 
-    def _upload_url(self, key: str, *, size_bytes: int | None, expires_in_s: int) -> str:
+    def _upload_url(self, key: str, *, size_bytes: int, expires_in_s: int) -> str:
         return f"https://{STORAGE}/{key}?size={size_bytes}"
 
     def _store(self, request: httpx.Request, body: bytes) -> httpx.Response:

@@ -60,6 +60,27 @@ def test_a_deployment_is_accepted_and_followed(world: World) -> None:
     assert [job["job_id"] for job in jobs["items"]] == [begun["job"]["job_id"]]
 
 
+@pytest.mark.parametrize("resource", ["/v1/clusters:plan", "/v1/clusters"])
+@pytest.mark.parametrize(
+    ("language", "said"), [("zh-CN,zh;q=0.9", "超出范围"), ("de", "out of range"), ("", "out")]
+)
+def test_wrong_answers_are_told_in_the_language_of_the_request(
+    resource: str, language: str, said: str
+) -> None:
+    body = {**DEPLOY, "answers": {"cluster": {"web": {"count": 99}}}}
+    event = proxy_event(
+        "POST",
+        resource,
+        body=body,
+        authorizer=authorizer_context(UMA),
+        headers={"Accept-Language": language},
+    )
+    answer = app(event, None)
+    (error,) = json.loads(answer["body"])["errors"]
+    assert (answer["statusCode"], error["field"]) == (400, "cluster.web.count")
+    assert said in error["message"]
+
+
 def test_a_dry_run_answers_with_the_plan_and_does_nothing(world: World) -> None:
     cluster_id = world.deploy().cluster.cluster_id
     status, view = call(

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pitrix.clusters.model import ClusterStatus, Job, JobStatus, NodeStatus, StepStatus
 from pitrix.clusters.requests import ActionParams, DeployRequest
-from pitrix.errors import Conflict, InvalidInput, NotFound, ProviderUnavailable, StepFailed
+from pitrix.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    ProviderUnavailable,
+    StepFailed,
+    Unprocessable,
+)
+from pitrix.repos.model import Repo
 from tests.unit.clusters.world import EVE, UMA, World
 
 TWO_WEBS = {"cluster": {"web": {"count": 2}}}
@@ -29,6 +39,30 @@ def test_a_deployment_ends_active_with_endpoints_on_the_front_ends(world: World)
     view = _job(world, begun.job.job_id)
     assert view.job.status is JobStatus.SUCCEEDED
     assert view.progress.done == view.progress.total == len(view.steps)
+
+
+@pytest.mark.parametrize(
+    ("rules", "refusal"),
+    [
+        ({}, ""),
+        ({"providers": ["local", "aws"], "selectors": {"room": "lab"}}, ""),
+        ({"providers": ["aws", "azure"]}, "run on aws, azure, not on local"),
+        ({"selectors": {"room": "attic", "tier": "gold"}}, "labelled room=attic, tier=gold"),
+    ],
+)
+def test_a_repository_says_where_its_apps_may_run(world: World, rules: dict[str, Any], refusal: str) -> None:
+    now = world.clock.now()
+    world.repo = Repo(
+        repo_id="repo_1", name="ours", owner_path=":", owner_id="u", created_at=now, updated_at=now, **rules
+    )
+    request = DeployRequest(app_id="app_1", runtime_id="rt_1", answers=TWO_WEBS)
+    if not refusal:
+        assert world.service.plan(UMA, request).plan.steps
+        return
+    for deploy in (world.service.plan, world.service.create):
+        with pytest.raises(Unprocessable, match=f"Runtime laptop cannot run Guestbook: .*{refusal}"):
+            deploy(UMA, request)
+    assert world.machines.started == []
 
 
 def test_services_run_in_the_order_of_the_package(world: World) -> None:

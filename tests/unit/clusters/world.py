@@ -26,6 +26,7 @@ from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound,
 from pitrix.events import NullBus
 from pitrix.identity.model import Principal
 from pitrix.packages import service as packages
+from pitrix.repos.model import Repo
 from pitrix.table import MemoryTable
 from providers.base import (
     Image,
@@ -244,6 +245,7 @@ class World:
         self.machines = Machines()
         self.store = DynamoClusters(MemoryTable())
         self.package = packages.open_package(package)
+        self.repo: Repo | None = None
         self.executor = Executor(
             store=self.store,
             provider_for=lambda _: self.cloud,  # type: ignore[arg-type, return-value]
@@ -257,6 +259,7 @@ class World:
             store=self.store,
             catalog=_Catalog(self.package),  # type: ignore[arg-type]
             runtime=_runtime,  # type: ignore[arg-type]
+            repo=lambda repo_id: self.repo,
             quote=lambda who, spec, runtime: Quote(
                 plan="standard",
                 plan_version=1,
@@ -331,7 +334,9 @@ class _Catalog:
     def get_app(self, who: Principal, app_id: str) -> Any:
         if app_id != "app_1":
             raise NotFound(f"App {app_id} does not exist.")
-        return SimpleNamespace(app_id=app_id, name="guestbook", title="Guestbook", latest_version_id="ver_1")
+        return SimpleNamespace(
+            app_id=app_id, name="guestbook", title="Guestbook", latest_version_id="ver_1", repo_id="repo_1"
+        )
 
     def get_version(self, who: Principal, app_id: str, version_id: str) -> Any:
         return SimpleNamespace(version_id=version_id, name="1.0.0", status="released")
@@ -346,4 +351,4 @@ class _Catalog:
 def _runtime(who: Principal, runtime_id: str) -> Any:
     if runtime_id != "rt_1":
         raise NotFound(f"Runtime {runtime_id} does not exist.")
-    return SimpleNamespace(runtime_id=runtime_id, name="laptop", provider="local")
+    return SimpleNamespace(runtime_id=runtime_id, name="laptop", provider="local", labels={"room": "lab"})

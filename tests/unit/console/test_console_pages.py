@@ -13,8 +13,10 @@ from pitrix.clusters import planning
 from pitrix.clusters.model import Job, JobKind
 from pitrix.clusters.requests import DeployRequest
 from pitrix.errors import InvalidInput
+from pitrix.repos.model import RepoRequest
 from tests.unit.console.gateway import Answer, Gateway, Visitor
 from tests.unit.console.world import PASSWORD, World
+from tests.unit.repos.kit import FakeSource
 
 
 def deploy(world: World, username: str = "alice", **request: Any) -> Any:
@@ -433,6 +435,35 @@ def test_a_refused_package_says_why_to_those_who_publish(
     assert "broken.tgz" in page
     assert "refused" in page
     assert "neither a .tgz nor a .zip" in page
+
+
+def test_a_remote_repository_shows_its_syncs_and_is_synced_by_its_owner(
+    gateway: Gateway, world: World, alice: Visitor
+) -> None:
+    url = "https://charts.test/stable"
+    guestbook = world.uploads.objects["repo_platform/guestbook.tgz"]
+    world.kit.sources.by_url[url] = FakeSource({"bad": b"broken", "guestbook": guestbook})
+    request = RepoRequest(name="stable", kind="http", url=url, visibility="public")
+    repo = world.repos.create_repo(world.principal("root"), request)
+    world.kit.carry_out()
+    where = f"/repos/{repo.repo_id}"
+    root, vera = Visitor(gateway), Visitor(gateway)
+    root.sign_in("root", PASSWORD)
+    vera.sign_in("vera", PASSWORD)
+    assert url in root.get("/repos").body
+    page = root.get(where).body
+    for shown in ("chart repository", url, "1 apps, 1 versions", "Last sync", "Sync now", "neither a .tgz"):
+        assert shown in page
+    assert "<button" not in vera.get(where).body.split("<main")[1].split("</main")[0]
+    assert "neither a .tgz" not in vera.answer.body
+    begun = len(world.kit.machine.started)
+    page = root.post(where + "/sync", {"refused": "yes"}).body
+    assert len(world.kit.machine.started) == begun + 1
+    assert "running" in page
+    assert vera.post(where + "/sync").status == 403
+    chinese = Visitor(gateway, language="zh-CN")
+    chinese.sign_in("root", PASSWORD)
+    assert "立即同步" in chinese.get(where).body
 
 
 # --- the frame ---------------------------------------------------------------------------------------------

@@ -55,6 +55,10 @@ def posted(asked: Form, **changes: Any) -> dict[str, list[str]]:
         ({"type": FieldType.INTEGER, "choices": list(range(13))}, "select"),
         ({"type": FieldType.STRING, "choices": ["a", "b"], "multichoice": True}, "checkboxes"),
         ({"type": FieldType.SERVICE}, "select"),
+        ({"type": FieldType.JSON}, "json"),
+        ({"type": FieldType.JSON, "shape": "array"}, "json"),
+        ({"type": FieldType.JSON, "choices": ["a", 1]}, "radio"),
+        ({"type": FieldType.STRING, "multiline": True}, "lines"),
     ],
 )
 def test_a_field_is_drawn_by_its_type(facts: dict[str, Any], kind: str) -> None:
@@ -103,6 +107,14 @@ def test_keys_with_dots_and_slashes_stay_apart() -> None:
         ({"type": FieldType.STRING, "choices": ["1", "2"]}, "2", "2"),
         ({"type": FieldType.STRING}, " a ", "a"),
         ({"type": FieldType.PASSWORD}, " a ", " a "),
+        ({"type": FieldType.STRING, "multiline": True}, "a\r\n b\r\n", "a\n b\n"),
+        ({"type": FieldType.JSON, "shape": "array"}, ' ["a", 1] ', ["a", 1]),
+        ({"type": FieldType.JSON, "shape": "object"}, '{"a": {"b": null}}', {"a": {"b": None}}),
+        ({"type": FieldType.JSON, "shape": "object"}, '{"a": ', '{"a":'),
+        ({"type": FieldType.JSON}, "8080", 8080),
+        ({"type": FieldType.JSON}, "http", "http"),
+        ({"type": FieldType.JSON}, "[" * 100_000, "[" * 100_000),
+        ({"type": FieldType.JSON, "choices": ["1", 1]}, "1", "1"),
     ],
 )
 def test_a_text_is_read_by_its_type(facts: dict[str, Any], text: str, value: Any) -> None:
@@ -113,6 +125,61 @@ def test_blanks_leave_the_default_but_an_emptied_text_is_an_answer() -> None:
     number, text = field("n", type=FieldType.INTEGER, default=5), field("t", default="hello")
     assert wizard.read(form(number, text), {"/cluster/n": [""], "/cluster/t": [""]}) == {"cluster": {"t": ""}}
     assert wizard.read(form(field("t")), {"/cluster/t": [""]}) == {}
+
+
+def test_lists_and_objects_are_drawn_as_json_and_come_back_as_they_were() -> None:
+    asked = form(
+        field("args", type=FieldType.JSON, shape="array", default=["é", {"a": 1}]),
+        field("labels", type=FieldType.JSON, shape="object", default={}),
+        field("port", type=FieldType.JSON),
+    )
+    args, labels, port = wizard.draw(asked, T)[0].questions
+    assert (args.value.count("\n"), args.rows, labels.value, labels.rows, port.value) == (5, 7, "{}", 3, "")
+    assert "é" in args.value
+    assert wizard.read(asked, posted(asked)) == {"cluster": {"args": ["é", {"a": 1}], "labels": {}}}
+    ((_, told),) = wizard.in_words(asked, posted(asked), T)
+    assert [line.text for line in told] == ['["é", {"a": 1}]']
+    ((_, told),) = wizard.in_words(asked, posted(asked, labels=['{"a": 1}'], port=["80"]), T)
+    assert [line.text for line in told] == ['["é", {"a": 1}]', '{"a": 1}', "80"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"min_length": 3, "max_length": 9}, "3 to 9 characters"),
+        ({"max_length": 9}, "at most 9 characters"),
+        ({"min_length": 3, "type": FieldType.PASSWORD}, "at least 3 characters"),
+        ({"type": FieldType.JSON, "min_items": 1, "max_items": 2}, "1 to 2 entries"),
+        ({"choices": ["a", "b"], "multichoice": True, "max_items": 1}, "at most 1 entries"),
+        ({"min_length": 0}, ""),
+        ({}, ""),
+    ],
+)
+def test_lengths_are_said_and_belong_to_the_input(facts: dict[str, Any], said: str) -> None:
+    question = only(form(field("x", **facts)))
+    assert question.limits == said
+    assert ("-limits" in question.described_by) is bool(said)
+
+
+def test_choices_are_shown_by_their_labels() -> None:
+    asked = form(field("mode", choices=["fast", "safe"], choice_labels=["快", "稳"], default="safe"))
+    assert [(each.value, each.text) for each in only(asked).options] == [("fast", "快"), ("safe", "稳")]
+    ((_, told),) = wizard.in_words(asked, posted(asked), T)
+    assert [line.text for line in told] == ["稳"]
+
+
+def test_groups_of_a_chart_are_one_part_in_their_order() -> None:
+    groups = [
+        FormGroup(
+            key=".".join(path),
+            path=path,
+            label="x",
+            fields=[FormField(key="a", path=[*path, "a"], label="a")],
+        )
+        for path in ([], ["zeta"], ["image", "pull"])
+    ]
+    assert [each.part for each in wizard.draw(Form(groups=groups, sparse=True), T)] == ["", "", ""]
+    assert len({each.html_id for each in wizard.draw(Form(groups=groups, sparse=True), T)}) == 3
 
 
 def test_no_choice_of_several_is_an_answer() -> None:
@@ -183,3 +250,21 @@ def test_an_untouched_form_of_each_sample_is_complete() -> None:
             packages.complete_answers(asked, wizard.read(asked, posted(asked)))
         except InvalidInput as error:
             pytest.fail(f"{folder.name}: {error.errors}")
+
+
+def test_the_page_draws_lists_lengths_and_several_lines() -> None:
+    from chalicelib.render import environment
+
+    asked = form(
+        field("args", type=FieldType.JSON, shape="array", default=["</textarea><b>"], max_items=3),
+        field("notes", multiline=True, default="\na\nb"),
+        field("title", min_length=2, max_length=9, required=True),
+    )
+    macros = environment().get_template("fields.html").make_module({"t": T})
+    drawn = [str(macros.question(each)) for each in wizard.draw(asked, T)[0].questions]
+    assert '<textarea class="input code"' in drawn[0]
+    assert "</textarea><b>" not in drawn[0]
+    assert 'placeholder="[]"' in drawn[0]
+    assert "at most 3 entries" in drawn[0]
+    assert ">\n\na\nb</textarea>" in drawn[1]  # a browser drops the first new line of a textarea
+    assert 'minlength="2" maxlength="9" required' in " ".join(drawn[2].split())

@@ -38,13 +38,13 @@ from pitrix.identity.dynamo import TableUserStore
 from pitrix.identity.model import SYSTEM, Claims, Principal, TokenExpired, TokenInvalid, Tokens
 from pitrix.identity.service import IdentityService
 from pitrix.packages import service as packages
-from pitrix.repos.dynamo import TableRepoStore
 from pitrix.repos.model import PLATFORM_REPO_ID
 from pitrix.repos.service import ReposService
 from pitrix.runtimes.dynamo import TableRuntimeStore
 from pitrix.runtimes.model import Runtime, RuntimeStatus
 from pitrix.runtimes.service import RuntimesService
 from pitrix.table import MemoryTable
+from tests.unit.repos.kit import ReposKit
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "infra/demo"
@@ -68,6 +68,9 @@ class Archives:
     def put_file(self, digest: str, path: str, data: bytes, content_type: str) -> None:
         self.files[digest, path] = data
 
+    def put_provenance(self, digest: str, provenance: bytes) -> None:
+        self.files[digest, ".prov"] = provenance
+
     def archive_url(self, digest: str, filename: str, expires_in_s: int) -> str:
         return f"/pictures/{digest}/"
 
@@ -85,6 +88,9 @@ class Uploads:
         if key not in self.objects:
             raise NotFound(f"There is no {key}.")
         return self.objects[key]
+
+    def let_expire(self, key: str) -> None:
+        return None
 
 
 class Pool:
@@ -158,6 +164,7 @@ class World:
     identity: IdentityService
     catalog: CatalogService
     repos: ReposService
+    kit: ReposKit
     runtimes: RuntimesService
     billing: BillingService
     clusters: ClusterService
@@ -301,6 +308,7 @@ def build(*, demo: bool = True) -> World:
         specs=lambda: DeploymentSpecs(catalog, runtimes),
         aggregation=_no_clouds(),
     )
+    kit = ReposKit(table=MemoryTable(), uploads=uploads, catalog=catalog, events=NullBus(), clock=clock)
     world = World(
         clock=clock,
         pool=pool,
@@ -317,18 +325,13 @@ def build(*, demo: bool = True) -> World:
             verifier=pool,
             clock=clock,  # type: ignore[arg-type]
         ),
-        repos=ReposService(
-            repos=TableRepoStore(MemoryTable()),
-            bucket=uploads,
-            catalog=catalog,  # type: ignore[arg-type]
-            packages=packages,
-            events=NullBus(),
-            clock=clock,
-        ),
+        repos=kit.service,
+        kit=kit,
         clusters=ClusterService(
             store=store,
             catalog=catalog,
             runtime=runtimes.get,
+            repo=lambda repo_id: None,
             quote=billing.quote,
             machines=Machines(),
             events=NullBus(),

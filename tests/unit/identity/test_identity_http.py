@@ -80,7 +80,9 @@ def test_without_a_token_the_caller_is_a_visitor() -> None:
     assert (effect(answer), answer["principalId"], answer["context"]) == ("Allow", "anonymous", {})
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "nonsense", "Bearer a.b.c"])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic", "Basic %%%", "Basic YQ==", "nonsense", "Bearer a.b.c"]
+)
 def test_what_is_no_token_is_denied_not_taken_for_a_visitor(header: str) -> None:
     answer = asked(header)
     assert effect(answer) == "Deny"

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import pytest
 
-from infra.local.gateway import MAX_BODY_BYTES, Forward, Gateway, Refusal, Routes, decide
+from infra.local import transform
+from infra.local.gateway import (
+    MAX_BODY_BYTES,
+    MINIMUM_COMPRESSION_BYTES,
+    Forward,
+    Gateway,
+    Refusal,
+    Routes,
+    decide,
+)
+from infra.local.paths import ROOT
 
 ROUTES = Routes(api_id="abc123", stage="live", pilot_api_id="ws9", pilot_stage="live")
 HOST = {"host": "127.0.0.1:4590"}
@@ -112,9 +123,11 @@ def test_the_emulators_switches_are_out_of_reach(path: str) -> None:
 class Emulator:
     """Records what reaches it, reads the whole body, answers 200."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes = b"ok", headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         self.scopes: list[Any] = []
         self.received = 0
+        self.answer = answer
+        self.headers = headers
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.scopes.append(scope)
@@ -124,8 +137,10 @@ class Emulator:
                 message = await receive()
                 self.received += len(message.get("body", b""))
                 more = message.get("more_body", False)
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"ok"})
+            await send({"type": "http.response.start", "status": 200, "headers": list(self.headers)})
+            half = len(self.answer) // 2
+            await send({"type": "http.response.body", "body": self.answer[:half], "more_body": True})
+            await send({"type": "http.response.body", "body": self.answer[half:]})
 
 
 def call(
@@ -191,6 +206,45 @@ def test_a_body_that_grows_too_large_is_refused_on_the_way() -> None:
     sent = call(emulator, "/v1/x", chunks=(half, half, half))
     assert sent[0]["status"] == 413
     assert emulator.received == len(half)
+
+
+GZIP = HOST | {"accept-encoding": "br, gzip"}
+LONG = b"pitrix " * MINIMUM_COMPRESSION_BYTES
+
+
+def body_of(sent: list[Any]) -> bytes:
+    return b"".join(message.get("body", b"") for message in sent[1:])
+
+
+def test_long_answers_are_compressed_for_who_takes_gzip() -> None:
+    length = (b"Content-Length", str(len(LONG)).encode())
+    sent = call(Emulator(LONG, (length, (b"etag", b'"1"'))), "/v1/x", headers=GZIP)
+    assert gzip.decompress(body_of(sent)) == LONG
+    headers = dict(sent[0]["headers"])
+    assert headers == {
+        b"etag": b'"1"', b"content-encoding": b"gzip", b"content-length": str(len(body_of(sent))).encode(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("emulator", "path", "headers"),
+    [
+        (Emulator(LONG), "/v1/x", HOST),
+        (Emulator(LONG[: MINIMUM_COMPRESSION_BYTES - 1]), "/v1/x", GZIP),
+        (Emulator(LONG, ((b"Content-Encoding", b"br"),)), "/v1/x", GZIP),
+        (Emulator(LONG), "/bucket/key", GZIP | {"authorization": "AWS4-HMAC-SHA256 x"}),
+    ],
+    ids=["not asked for", "short", "compressed already", "of S3"],
+)
+def test_other_answers_are_left_alone(emulator: Emulator, path: str, headers: dict[str, str]) -> None:
+    sent = call(emulator, path, headers=headers)
+    assert body_of(sent) == emulator.answer
+    assert list(sent[0]["headers"]) == list(emulator.headers)
+
+
+def test_answers_are_compressed_from_the_size_that_the_template_says() -> None:
+    api = transform.load(ROOT / "template.yaml")["Resources"]["Api"]["Properties"]
+    assert api["MinimumCompressionSize"] == MINIMUM_COMPRESSION_BYTES
 
 
 def test_an_upload_to_s3_may_be_larger() -> None:

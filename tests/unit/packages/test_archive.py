@@ -9,14 +9,16 @@ import tarfile
 import time
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitrix.errors import PackageInvalid
-from pitrix.packages import archive, service
+from pitrix.packages import archive, pattern, service
 from pitrix.packages.archive import Limits
+from pitrix.packages.model import Problem
 from tests.unit.packages import samples
 
 
@@ -48,7 +50,7 @@ def zipped(entries: dict[str, bytes], *, link: str = "") -> bytes:
         ("C:/windows/x", "absolute"),
         ("a//b", "leads out"),
         ("a\\..\\b", "backslash"),
-        ("a\nb", "control character"),
+        ("a\nb", "cannot be seen"),
         ("x" * 300, "longer than"),
         ("/".join("abcdefghijklmnopqrst"), "deeper than"),
     ],
@@ -228,3 +230,69 @@ def test_no_bytes_make_the_reader_fail(noise: bytes, kind: int) -> None:
     data = [noise, gzip.compress(noise), whole[: len(noise)] + noise, b"PK\x03\x04" + noise][kind]
     files, problems = archive.read(data, Limits(unpacked=1_000_000))
     assert files or problems
+
+
+def test_a_directory_is_read_under_the_same_rules(tmp_path: Path) -> None:
+    for path in ("package.json", "payload/run", ".git/objects/ab", "payload/.DS_Store", "payload/a~"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path)
+    assert archive.read_directory(tmp_path) == (
+        {"package.json": b"package.json", "payload/run": b"payload/run"},
+        [],
+    )
+    (tmp_path / "payload" / "here").symlink_to(tmp_path)
+    files, problems = archive.read_directory(tmp_path)
+    assert set(files) == {"package.json", "payload/run"}
+    assert [(each.file, "is a link" in each.message) for each in problems] == [("payload/here", True)]
+    _, problems = archive.read_directory(tmp_path, Limits(unpacked=5))
+    assert "more than 5 bytes" in problems[-1].message
+    _, problems = archive.read_directory(tmp_path / "nothing")
+    assert "cannot be read" in problems[0].message
+
+
+def test_what_litter_looks_like_is_no_way_around_the_rules() -> None:
+    files, problems = archive.read(samples.tgz([("a~\n", b"x"), (".git/../../x", b"x"), ("b", b"")]))
+    assert set(files) == {"b"}
+    assert [each.file for each in problems] == ["a~\\x0a"]
+
+
+def test_names_of_windows_are_warned_of_and_kept() -> None:
+    files, problems = archive.read(samples.tgz([("nul.txt", b"1"), ("console", b"2"), ("as:b", b"3")]))
+    assert set(files) == {"nul.txt", "console", "as:b"}
+    assert {each.file: each.severity for each in problems} == {"nul.txt": "warning", "as:b": "warning"}
+
+
+def test_an_archive_in_several_gzip_members_is_read() -> None:
+    whole = gzip.decompress(archive.write(samples.files(), "shop"))
+    parts = [gzip.compress(whole[at : at + 999], mtime=0) for at in range(0, len(whole), 999)]
+    assert archive.read(b"".join(parts) + b"\0" * 512) == (samples.files(), [])
+
+
+def test_a_home_page_that_would_run_is_left_out() -> None:
+    for home, kept in (("javascript:alert(1)", ""), ("https://example.com/x", "https://example.com/x")):
+        files = samples.files(package={**samples.METADATA, "home": home})
+        package = service.open_package(archive.write(files, "shop"))
+        assert package.home == kept
+        assert ["no address of the web" in each.message for each in package.warnings] == [True] * (not kept)
+
+
+def test_a_problem_can_always_be_shown() -> None:
+    problem = Problem(file="a\x1b\n", key="/\u202e" + "x" * 5000, message="one\n  two\t\u200b", hint="\udcff")
+    assert (problem.file, problem.message, problem.hint) == ("a\\x1b\\x0a", "one two \\x200b", "\\udcff")
+    assert problem.key.startswith("/\\x202exxx")
+    assert len(problem.key) == 301
+
+
+@pytest.mark.parametrize(
+    "odd", ["(?R)", "(a)(?1)", "(?P<x>a)(?&x)", "(?:ab){e<=2}", "(?:ab){i,d}", "(a){s<=1:[x]}"]
+)
+def test_patterns_that_no_specification_knows_are_refused(odd: str) -> None:
+    with pytest.raises(pattern.PatternRefused, match="not supported"):
+        pattern.compile(odd)
+
+
+@pytest.mark.parametrize(
+    "plain", [r"\(?Ra", r"^\{ids\}$", r"\p{Han}+", r"a{2,5}", r"^[a-z]{3}$", "(?i)x", "(?:x)", "{a}"]
+)
+def test_patterns_that_look_like_them_are_not(plain: str) -> None:
+    assert pattern.compile(plain)

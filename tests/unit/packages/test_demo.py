@@ -26,7 +26,7 @@ from pitrix.packages.model import ClusterSpec, Package, RoleSpec
 from tests.unit.packages import samples
 
 DEMOS = ["cron-clock", "guestbook", "hello-web"]
-TOOLS = samples.ROOT / "layers/core/pitrix/packages/formats/scaffold/vm/payload"
+TOOLS = samples.ROOT / "layers/core/pitrix/packages/formats/vm/scaffold/payload"
 
 
 def opened(name: str) -> Package:

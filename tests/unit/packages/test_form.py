@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pitrix.errors import InvalidInput
-from pitrix.packages import archive, form, service
+from pitrix.packages import archive, service
+from pitrix.packages.forms import config as form_config
 from pitrix.packages.model import FieldType, Form, FormField
 from tests.unit.packages import samples
 
 
 @pytest.fixture(name="asked")
 def asked_fixture() -> Form:
-    return form.build(samples.CONFIG, {}, "en")
+    return form_config.build(samples.CONFIG, {}, "en")
 
 
 def fields(asked: Form) -> dict[str, FormField]:
@@ -29,14 +33,14 @@ def refused(asked: Form, answers: Any) -> dict[str, str]:
 
 
 def one(**raw: Any) -> Form:
-    return form.build({"properties": [{"key": "env", "properties": [{"key": "x", **raw}]}]}, {}, "en")
+    return form_config.build({"properties": [{"key": "env", "properties": [{"key": "x", **raw}]}]}, {}, "en")
 
 
 def test_groups_and_units_come_from_the_package(asked: Form) -> None:
     assert [(group.key, group.label) for group in asked.groups] == [
-        ("cluster", "cluster"),
+        ("cluster", "Cluster"),
         ("cluster.web", "Web"),
-        ("env", "env"),
+        ("env", "Settings"),
     ]
     found = fields(asked)
     assert (found["cluster.web.volume_size"].unit, found["cluster.web.memory"].unit) == ("GiB", "MiB")
@@ -172,7 +176,7 @@ def test_a_size_chooses_the_values_of_its_group() -> None:
             }
         ]
     }
-    asked = form.build(config, {}, "en")
+    asked = form_config.build(config, {}, "en")
     assert asked.resource_groups == ["Test", "Prod"]
 
     def cpu(**cluster: Any) -> Any:
@@ -198,16 +202,125 @@ def test_a_field_counts_only_when_its_condition_holds() -> None:
             }
         ]
     }
-    asked = form.build(config, {}, "en")
+    asked = form_config.build(config, {}, "en")
     assert service.complete_answers(asked, {})["env"]["tls"] is False
     assert refused(asked, {"env": {"tls": True}}) == {"env.domain": "is required"}
+
+
+@pytest.mark.parametrize(
+    ("spelling", "means"),
+    [
+        ("Yes", True),
+        ("TRUE", True),
+        (1, True),
+        ("1", True),
+        ("on", True),
+        ("No", False),
+        (0, False),
+        ("", False),
+    ],
+)
+def test_flags_are_read_as_the_wild_writes_them(spelling: Any, means: bool) -> None:
+    (field,) = one(type="string", required=spelling, system=spelling).fields()
+    assert (field.required, field.system) == (means, means)
+
+
+def test_bounds_written_as_texts_are_numbers() -> None:
+    asked = one(type="integer", min="1", max="10", step="3", default=1)
+    assert refused(asked, {"env": {"x": 11}}) == {
+        "env.x": "11 is out of range; allowed: 1 to 10 in steps of 3"
+    }
+    assert refused(asked, {"env": {"x": 5}})["env.x"].startswith("5 is not a step")
+
+
+def test_what_may_not_be_changed_when_a_cluster_is_made_stays_as_it_is() -> None:
+    asked = one(type="integer", default=101, range=[101, 202], changeable_when_create=False)
+    assert service.complete_answers(asked, {"env": {"x": 101}}) == {"env": {"x": 101}}
+    assert refused(asked, {"env": {"x": 202}}) == {
+        "env.x": "cannot be changed when a cluster is made; it is 101"
+    }
+
+
+@pytest.mark.parametrize("customizable", [True, False])
+def test_a_size_may_be_departed_from_only_where_the_package_allows_it(customizable: bool) -> None:
+    size = {"key": "resource_group", "type": "string", "default": "S", "range": ["S", "L"]}
+    cpu = {"key": "cpu", "type": "integer", "default": 1, "range": [1, 2, 4], "resource_group": [1, 4]}
+    fields = [{**size, "customizable": customizable}, cpu]
+    asked = form_config.build({"properties": [{"key": "cluster", "properties": fields}]}, {}, "en")
+    assert service.complete_answers(asked, {"cluster": {"resource_group": "L", "cpu": 4}})
+    departing = {"cluster": {"resource_group": "L", "cpu": 2}}
+    if customizable:
+        assert service.complete_answers(asked, departing)["cluster"]["cpu"] == 2
+    else:
+        assert "belongs to the chosen size, which makes it 4" in refused(asked, departing)["cluster.cpu"]
+
+
+def test_names_of_the_users_things_are_texts_that_say_what_they_name() -> None:
+    for kind in ("accesskey", "vxnet", "eip"):
+        (field,) = one(type=kind).fields()
+        assert (field.type, field.resource) == (FieldType.STRING, kind)
+
+
+def test_choices_are_shown_in_the_words_of_the_package() -> None:
+    raw = {"key": "mode", "type": "string", "range": ["fast", "safe"], "default": "safe"}
+    config = {"properties": [{"key": "env", "properties": [raw]}]}
+    (field,) = form_config.build(config, {"fast": "快"}, "zh-cn").fields()
+    assert (field.choices, field.choice_labels) == (["fast", "safe"], ["快", "safe"])
+    (field,) = form_config.build(config, {}, "zh-cn").fields()
+    assert field.choice_labels == []
+
+
+def test_words_without_a_label_follow_the_language() -> None:
+    config = {"properties": [{"key": "cluster", "properties": [{"key": "vxnet", "type": "string"}]}]}
+    (chinese,) = form_config.build(config, {}, "zh-cn").groups
+    assert (chinese.label, chinese.fields[0].label) == ("集群", "私有网络")
+    (own,) = form_config.build(config, {"vxnet": "网"}, "zh-cn").groups
+    assert own.fields[0].label == "网"
+
+
+KEYS = [
+    "key",
+    "type",
+    "properties",
+    "default",
+    "range",
+    "min",
+    "step",
+    "resource_group",
+    "port",
+    "tag",
+    "dependencies",
+    "limits",
+    "cluster",
+    "multichoice",
+    "values",
+    "refkey",
+    "label",
+    "description",
+]
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(JUNK, JUNK)
+def test_a_form_can_be_drawn_of_any_json(config: Any, answers: Any) -> None:
+    wrapped = {"properties": [{"key": "cluster", "properties": [{"key": "a", "properties": [config]}]}]}
+    for each in (config, {"properties": [config]}, wrapped):
+        asked = form_config.build(each, {}, "zh-cn")
+        service.default_answers(asked)
+        with contextlib.suppress(InvalidInput):
+            service.complete_answers(asked, answers)
 
 
 def test_labels_are_translated_and_fall_back_to_the_text() -> None:
     made = samples.files(**{"locale/zh-cn.json": {"Web": "网页", "Subnet": "子网"}})
     package = service.open_package(archive.write(made, "shop"))
     chinese, english = service.form(package, "zh-cn"), service.form(package, "en")
-    assert [group.label for group in chinese.groups] == ["cluster", "网页", "env"]
+    assert [group.label for group in chinese.groups] == ["集群", "网页", "配置参数"]
     assert fields(chinese)["cluster.subnet"].label == "子网"
     assert fields(english)["cluster.subnet"].label == "Subnet"
     assert service.form(package, "zh_CN").groups == chinese.groups

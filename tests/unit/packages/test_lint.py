@@ -149,7 +149,42 @@ def test_the_line_of_a_rendered_problem_is_that_of_the_template() -> None:
     ("changes", "reason"),
     [
         ({"package": {**samples.METADATA, "colour": "red"}}, "'colour' is not known"),
-        ({"config": config_with(type="accesskey")}, "'accesskey' is none of the values"),
+        ({"config": config_with(type="colour")}, "'colour' is none of the values"),
+        ({"config": config_with(multichoice=True)}, "nothing to choose from"),
+        ({"config": config_with(resource_group=[1])}, "1 values are given for 0 sizes"),
+        (
+            {"config": config_with(dependencies=[{"refkey": "tsl", "values": ["true"]}])},
+            "no field 'tsl' beside",
+        ),
+        (
+            {
+                "template": samples.TEMPLATE.replace(
+                    '"role"', '"monitor": {"items": {"a": {}}, "alarm": ["b"]}, "role"'
+                )
+            },
+            "'b' is none of the items",
+        ),
+        (
+            {
+                "template": samples.TEMPLATE.replace(
+                    '"endpoints"',
+                    '"display_tabs": {"t": {"cmd": "x", "roles_to_execute_on": ["db"]}}, "endpoints"',
+                )
+            },
+            "no role 'db'",
+        ),
+        (
+            {
+                "template": samples.TEMPLATE.replace(
+                    '"halt"', '"halt", "service_params": {"x": "{{.service_params.web.n}}"}'
+                )
+            },
+            "{{service_params.web.n}} is not asked for in config.json; a custom service would get nothing",
+        ),
+        (
+            {"replace_policy.json": '{"z": {"cpu": [{"src": 1, "dst": 2}]}}', "cluster.json.mustache": "{}"},
+            "counts",
+        ),
         (
             {"template": samples.TEMPLATE.replace('"halt"', '"halt", "type": "odd"')},
             "'odd' is none of the values",
@@ -176,6 +211,58 @@ def test_what_is_odd_is_a_warning_and_never_fatal(changes: dict[str, Any], reaso
     assert reason in found[0].message
     opened = service.open_package(archive.write(samples.files(**changes), "shop"))
     assert opened.warnings == found
+
+
+def test_types_of_the_specification_are_known() -> None:
+    for kind in ("accesskey", "vxnet", "eip", "service", "loadbalancer", "password"):
+        assert lint(config=config_with(type=kind)) == [], kind
+
+
+def test_a_broken_config_does_not_hide_what_is_wrong_with_the_template() -> None:
+    """What comes of the config's own faults is not told a second time."""
+    template = samples.TEMPLATE.replace('"stop": {"cmd": "halt"}', '"stop": {"timeout": "x"}')
+    broken = copy.deepcopy(samples.CONFIG)
+    broken["properties"][0]["properties"][2]["properties"][0]["required"] = "maybe"
+    broken["properties"][1]["properties"].append("not a field")
+    for config in (None, "{", "[]", "{}", {"properties": [3]}, broken):
+        found = errors(config=config, template=template)
+        told = [each for each in found if each.file == "cluster.json.tmpl"]
+        assert [(each.key, each.severity) for each in told] == [
+            ("/nodes/0/services/stop/timeout", Severity.ERROR)
+        ], (config, told)
+        assert any(each.file == "config.json" for each in found)
+
+
+def test_a_missing_reference_is_told_with_what_was_meant() -> None:
+    (found,) = lint(template=samples.TEMPLATE.replace("{{.env.title}}", "{{.env.titel}}", 1))
+    assert (found.line, found.hint) == (
+        12,
+        "did you mean {{env.title}}? Otherwise add the field to config.json",
+    )
+
+
+def test_parameters_that_no_service_takes_are_told() -> None:
+    config = copy.deepcopy(samples.CONFIG)
+    fields = [
+        {"key": "keep", "type": "integer", "default": 1},
+        {"key": "how", "type": "string", "default": ""},
+    ]
+    group = {"key": "web", "type": "array", "properties": fields}
+    config["properties"].append({"key": "service_params", "type": "array", "properties": [group]})
+    params = '{"n": "{{.service_params.web.keep}}"}'
+    wipe = f'"wipe": {{"type": "custom", "cmd": "w", "service_params": {params}}}, "stop"'
+    (found,) = lint(config=config, template=samples.TEMPLATE.replace('"stop"', wipe))
+    assert (found.key, found.severity) == ("/properties/2/properties/0/properties/1", Severity.WARNING)
+    assert "'service_params.web.how'" in found.message
+
+
+def test_a_bare_metal_role_needs_no_cores() -> None:
+    bare = samples.TEMPLATE.replace(
+        '"cpu": "{{.cluster.web.cpu}}",\n    "memory": "{{.cluster.web.memory}}",',
+        '"instance_type": "bm1.large",',
+    )
+    assert bare != samples.TEMPLATE
+    assert errors(template=bare) == []
 
 
 def test_keys_asked_twice_are_an_error() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pitrix.errors import InvalidInput, NotFound, PackageInvalid
-from pitrix.packages import archive, cluster_spec, service
+from pitrix.packages import archive, service
+from pitrix.packages.formats.vm import cluster_spec
 from pitrix.packages.model import ClusterSpec, Package, VolumeSpec
 from tests.unit.packages import samples
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitrix.packages.template import TemplateBroken, parse
+from pitrix.packages.formats.vm.template import Choices, TemplateBroken, parse
 
 
 def render(text: str, **values: Any) -> str:
@@ -69,14 +69,24 @@ def test_conditions(text: str, on: Any, off: Any) -> None:
         ('{\n"a": {{cluster.name', 2, "never closed"),
         ('{\n"a": {{}}\n}', 2, "empty"),
         ('{\n"a": {{cluster name}}\n}', 2, "not an expression"),
-        ('{\n"a": {{range .x}}\n{{end}}}', 2, "'range' is not supported"),
-        ('{\n"a": {{.x | printf "%s"}}\n}', 2, "not an expression"),
+        ('{\n"a": {{define "x"}}\n{{end}}}', 2, "'define' is not supported"),
+        ('{\n"a": {{.x | printf "%s"}}\n}', 2, "'|' is not supported"),
+        ('{\n"a": {{printf "%s" .x}}\n}', 2, "'printf' is not supported"),
+        ('{\n"a": {{$x}}\n}', 2, "'$x' is set nowhere"),
+        ('{\n"a": {{range $i, $x := .x}}{{end}}\n{{$x}}}', 3, "'$x' is set nowhere"),
+        ("{\n{{with $a, $b := .x}}{{end}}}", 2, "sets one variable"),
+        ("{\n{{range .x}}{{else if .y}}{{end}}}", 2, "'else if .y' is not supported"),
+        ("{\n{{if (eq .a 1}}{{end}}}", 2, "bracket is never closed"),
+        ("{\n{{if eq .a 1)}}{{end}}}", 2, "closes nothing"),
+        ("{\n{{if not .a .b}}{{end}}}", 2, "takes 1 arguments"),
+        ("{{if " + "(" * 40 + ".a" + ")" * 40 + "}}{{end}}", 1, "more than 8 brackets"),
+        ("{\n{{#a b}}{{/a b}}}", 2, "is not a key"),
         ("{\n{{if .a}}\n}", 2, "never closed by {{end}}"),
         ("{\n{{#a}}\n}", 2, "never closed by {{/a}}"),
         ("{\n{{end}}\n}", 2, "closes nothing"),
         ("{\n{{/a}}\n}", 2, "closes nothing"),
         ("{\n\n{{else}}\n}", 3, "'else' without 'if'"),
-        ("{\n{{if eq .a}}{{end}}\n}", 2, "condition"),
+        ("{\n{{if eq .a}}{{end}}\n}", 2, "takes 2 or more arguments"),
         ('{"a": {{ "".__class__ }}}', 1, "not an expression"),
         ("{{if .a}}" * 20, 1, "more than"),
     ],
@@ -121,6 +131,108 @@ def test_jinja_of_the_package_is_text(text: str) -> None:
     assert json.loads(render(text, x=1)) == json.loads(text.replace("{{x}}", "1"))
 
 
+def of(values: dict[str, Any]) -> Any:
+    return values.get
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[{{range $i, $x := .ips}}{{if $i}}, {{end}}{{$x}}{{end}}]", ["a", "b"]),
+        ('[{{range $x := .ips}}"<{{$x}}>", {{end}}0]', ["<a>", "<b>", 0]),
+        ('[{{range .ips}}"{{.}}", {{end}}0]', ["a", "b", 0]),
+        ("[{{range .listeners}}{{.port}}, {{.deep.er}}, {{end}}0]", [80, "x", 81, None, 0]),
+        ('[{{range .listeners}}"{{$.title}}:{{.port}}", {{end}}0]', ["T:80", "T:81", 0]),
+        ('[{{range .listeners}}"{{title}}", {{end}}0]', ["T", "T", 0]),
+        ("[{{range $k, $v := .map}}{{$k}}, {{$v}}, {{end}}0]", ["p", 1, "q", 2, 0]),
+        ("[{{range .none}}1{{else}}2{{end}}]", [2]),
+        ("[{{range .ips}}1, {{else}}2, {{end}}0]", [1, 1, 0]),
+        ("[{{range .modules}}{{.}}, {{end}}{{.modules}}]", ["x", "y", "x|y"]),
+        ("[{{with .map}}{{.p}}{{else}}0{{end}}]", [1]),
+        ("[{{with $m := .map}}{{$m.q}}{{end}}]", [2]),
+        ("[{{with .none}}{{.p}}{{else}}0{{end}}]", [0]),
+        ("[{{range .ips}}{{range $.ips}}{{.}}, {{end}}{{end}}0]", ["a", "b", "a", "b", 0]),
+        ("[{{#ips}}{{.}}, {{/ips}}0]", ["a", "b", 0]),
+        ("[{{#listeners}}{{port}}, {{title}}, {{/listeners}}0]", [80, "T", 81, "T", 0]),
+        ("[{{#map}}{{p}}{{/map}}]", [1]),
+        ("[{{^none}}1{{/none}}{{^ips}}2{{/ips}}]", [1]),
+        ("[{{#modules}}1{{/modules}}]", [1]),
+        ("[{{len .ips}}, {{len .modules}}, {{len .none}}]", [2, 2, 0]),
+        ('{"n": "a {{- .title -}} b"}', {"n": "aTb"}),
+        ('{"n": "a {{.title}} b"}', {"n": "a T b"}),
+    ],
+)
+def test_blocks_go_over_lists_and_into_objects(text: str, expected: Any) -> None:
+    values = {
+        "ips": ["a", "b"],
+        "listeners": [{"port": 80, "deep": {"er": "x"}}, {"port": 81}],
+        "map": {"q": 2, "p": 1},
+        "title": "T",
+        "modules": Choices("x|y", ["x", "y"]),
+    }
+    assert json.loads(parse(text).render(of(values))) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("and .t .n", True),
+        ("and .t .f", False),
+        ("or .f .n", True),
+        ("or .f .nothing", False),
+        ("not (and .t .f)", True),
+        ('eq .s "x"', True),
+        ('eq .s "y" "x"', True),
+        ('ne .s "x"', False),
+        ("eq .n 3", True),
+        ('eq .n "3"', True),
+        ('eq .t "true"', True),
+        ("gt .n 2", True),
+        ("ge .n 3", True),
+        ("lt .n 10", True),
+        ("le .n 2", False),
+        ('lt .s "y"', True),
+        ("and (gt .n 2) (or (eq .s `x`) .f)", True),
+        ("eq .nothing nil", True),
+    ],
+)
+def test_conditions_of_go_templates(condition: str, holds: bool) -> None:
+    values = {"t": True, "f": False, "n": 3, "s": "x"}
+    made = parse("{{if " + condition + "}}1{{else}}0{{end}}").render(of(values))
+    assert made == ("1" if holds else "0")
+
+
+def test_a_loop_has_its_lines_in_its_first_turn() -> None:
+    text = '{"a": [\n{{range .ips}}\n{{.}},\n{{else}}\n7,\n{{end}}\n0],\n"last": 1}'
+    for ips in (["x"], ["x", "y", "z"], []):
+        made = parse(text).render(of({"ips": ips}))
+        assert made.splitlines()[7] == '"last": 1}', made
+        assert json.loads(made)["a"] == [*(ips or [7]), 0]
+
+
+def test_loops_that_write_nothing_are_stopped_too() -> None:
+    nested = "{{range .many}}" * 4 + "{{end}}" * 4
+    with pytest.raises(ValueError, match="turns"):
+        parse(nested).render(of({"many": list(range(500))}))
+
+
+def test_long_expressions_in_long_loops_are_stopped() -> None:
+    wide = "(or " + ".f " * 19 + ")"
+    text = "{{range .many}}{{if or " + f"{wide} " * 8 + "}}{{end}}{{end}}"
+    with pytest.raises(ValueError, match="steps"):
+        parse(text).render(of({"many": list(range(5000))}))
+
+
+def test_what_a_block_refers_to_is_told_apart_from_its_elements() -> None:
+    text = "{{range .cluster.ips}}{{.name}}{{.env.port}}{{$.env.host}}{{end}}{{#env.list}}{{x}}{{/env.list}}"
+    assert [each.key for each in parse(text).references] == [
+        "cluster.ips",
+        "env.port",
+        "env.host",
+        "env.list",
+    ]
+
+
 def test_a_huge_result_is_stopped() -> None:
     template = parse("[" + ",".join(["{{x}}"] * 200) + "]")
     with pytest.raises(ValueError, match="larger than"):
@@ -142,7 +254,7 @@ def test_a_value_arrives_as_it_is_and_changes_nothing_around_it(value: Any) -> N
     assert made == {"before": 1, "bare": value, "quoted": value, "inside": f"<{shown}>", "after": [2]}
 
 
-@given(st.text(alphabet='{}"\\.#^/!&abc \n-iflsend', max_size=60))
+@given(st.text(alphabet='{}"\\.#^/!&abc \n-iflsendrgwth$,:=()', max_size=60))
 def test_no_text_makes_the_parser_fail(text: str) -> None:
     with contextlib.suppress(TemplateBroken):
         parse(text).render(lambda _key: "x")
@@ -160,3 +272,7 @@ def test_blocks_as_deep_and_as_wide_as_allowed_are_compiled() -> None:
     for _ in range(8):
         text = "{{if .a}}" + text + "{{else if .b}}2" * 9 + "{{end}}"
     assert render('{"n": ' + text + "}", a="x").startswith('{"n": ')
+    text = "1"
+    for _ in range(8):
+        text = "{{range .a}}" + text + "{{else}}2{{end}}"
+    assert json.loads(parse('{"n": ' + text + "}").render(of({"a": [1]}))) == {"n": 1}

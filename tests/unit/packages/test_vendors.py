@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from pitrix.clusters.model import StepKind
 from pitrix.errors import InvalidInput
 from pitrix.packages import archive, service
 from pitrix.packages.model import Package, Severity
 from tests.unit.packages import samples
+from tests.unit.packages.plans import plan_of
 
 VENDORS = ["etcd", "harbor", "kafka", "rocketmq", "tomcat", "zookeeper"]
 
@@ -72,6 +74,31 @@ def test_default_answers_give_a_cluster(name: str) -> None:
         assert all(each.cmd for each in role.services.values())
     assert all(isinstance(each.port, int) for each in spec.endpoints.values())
     assert service.render(package, service.default_answers(form)).roles == spec.roles
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_default_answers_give_a_plan(name: str) -> None:
+    """Every machine and volume is made once, and each service of the roles with nodes finds its place."""
+    package = opened(name)
+    spec = service.render(package, service.complete_answers(service.form(package), NEEDED.get(name, {})))
+    plan = plan_of(spec)
+    steps = [step for layer in plan.layers for step in layer.steps]
+    machines = [step for step in steps if step.kind == StepKind.CREATE_MACHINE]
+    assert len(machines) == sum(role.machines for role in spec.roles)
+    volumes = sum(len(role.volumes) * role.machines for role in spec.roles)
+    assert len([step for step in steps if step.kind == StepKind.CREATE_VOLUME]) == volumes
+    started = {step.params["service"] for step in steps if step.kind == StepKind.RUN_SERVICE}
+    wanted = {
+        each for role in spec.roles if role.count for each in ("init", "start") if each in role.services
+    }
+    assert wanted <= started
+
+
+@pytest.mark.parametrize("name", VENDORS)
+def test_the_template_is_linted_though_the_config_is_broken(name: str) -> None:
+    files = {each: data for each, data in opened(name).files.items() if each != "config.json"}
+    found = service.lint(archive.write({**files, "config.json": b"{"}, name))
+    assert {each.file for each in found if each.severity == Severity.ERROR} == {"config.json"}
 
 
 def test_kafka_needs_its_zookeeper() -> None:

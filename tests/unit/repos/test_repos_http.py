@@ -9,9 +9,11 @@ from urllib.parse import quote_plus
 import pytest
 from chalice.test import Client
 
+from functions.repos import on_schedule, tasks
 from functions.repos.app import app
 from functions.repos.on_package_uploaded import handler
 from tests.unit.catalog.kit import OPERATOR, RIVAL, USER, VENDOR, Answer, World, call, package
+from tests.unit.repos.kit import FakeSource
 
 
 def problem(answer: Answer, status: int, *fields: str) -> Any:
@@ -30,7 +32,7 @@ def record(key: str, name: str = "ObjectCreated:Put", sequencer: str | None = No
 
 
 def test_from_announcing_to_the_event(deployed: World) -> None:
-    body = {"filename": "a+b-1.0.0.tgz"}
+    body = {"filename": "a+b-1.0.0.tgz", "size_bytes": 9}
     ticket = call(app, "POST", "/v1/repos/{repo_id}/packages", who=VENDOR, body=body, repo_id="repo_platform")
     assert ticket.status == 201
     assert set(ticket.json) >= {"upload_url", "method", "key", "expires_in_s", "headers"}
@@ -111,28 +113,72 @@ def test_repositories(deployed: World) -> None:
 
 
 def test_uploads_that_are_refused(deployed: World) -> None:
-    route = "/v1/repos/{repo_id}/packages"
-    where = {"repo_id": "repo_platform"}
-    problem(call(app, "POST", route, who=VENDOR, body={"filename": "x.exe"}, **where), 400, "filename")
-    problem(call(app, "POST", route, who=VENDOR, body={}, **where), 400, "filename")
-    problem(
-        call(app, "POST", route, who=VENDOR, body={"filename": "a.tgz", "size_bytes": "1"}, **where),
-        400,
-        "size_bytes",
-    )
-    problem(call(app, "POST", route, who=USER, body={"filename": "a.tgz"}, **where), 403)
-    problem(call(app, "POST", route, who=VENDOR, body={"filename": "a.tgz"}, repo_id="repo_none"), 404)
+    route, good = "/v1/repos/{repo_id}/packages", {"filename": "a.tgz", "size_bytes": 1}
+
+    def told(who: Any, body: Any, repo_id: str = "repo_platform") -> Answer:
+        return call(app, "POST", route, who=who, body=body, repo_id=repo_id)
+
+    problem(told(VENDOR, {**good, "filename": "x.exe"}), 400, "filename")
+    problem(told(VENDOR, {"size_bytes": 1}), 400, "filename")
+    problem(told(VENDOR, {"filename": "a.tgz"}), 400, "size_bytes")
+    problem(told(VENDOR, {**good, "size_bytes": "1"}), 400, "size_bytes")
+    problem(told(USER, good), 403)
+    problem(told(VENDOR, good, "repo_none"), 404)
 
 
-def test_the_index_action(deployed: World) -> None:
+def test_actions(deployed: World) -> None:
     deployed.uploads.objects["repo_platform/shop.tgz"] = package()
     route = "/v1/repos/{repo_id}/actions/{action}"
     where = {"repo_id": "repo_platform", "action": "index"}
-    assert call(app, "POST", route, who=OPERATOR, **where).json["indexed"] == 1
-    one = call(app, "POST", route, who=OPERATOR, body={"key": "repo_platform/shop.tgz"}, **where).json
-    assert (one["unchanged"], one["events"][0]["outcome"]) == (1, "unchanged")
+    one = call(app, "POST", route, who=OPERATOR, body={"key": "repo_platform/shop.tgz"}, **where)
+    assert (one.status, one.json["event"]["outcome"]) == (200, "indexed")
+    begun = call(app, "POST", route, who=OPERATOR, **where)
+    assert (begun.status, begun.json["sync"]["status"], begun.json["sync"]["by"]) == (
+        202,
+        "running",
+        "usr_op",
+    )
+    again = call(app, "POST", route, who=OPERATOR, **where)
+    assert again.json["sync"]["sync_id"] == begun.json["sync"]["sync_id"]
     problem(call(app, "POST", route, who=VENDOR, **where), 403)
+    problem(call(app, "POST", route, who=OPERATOR, body={"cursor": "x"}, **where), 400, "cursor")
     problem(call(app, "POST", route, who=OPERATOR, repo_id="repo_platform", action="burn"), 404)
+    checked = call(app, "POST", route, who=OPERATOR, repo_id="repo_platform", action="validate")
+    assert checked.json["check"] == {"valid": True, "packages": 0, "sample": []}
+
+
+def test_a_remote_repository_over_http(deployed: World) -> None:
+    url = "https://charts.test/stable"
+    deployed.kit.sources.by_url[url] = FakeSource({"shop-1.0.0": package()})
+    address = {"kind": "http", "url": url, "credential": {"username": "u", "password": "geheim"}}
+    tried = call(app, "POST", "/v1/repos/validate", who=VENDOR, body=address)
+    assert tried.json == {"valid": True, "packages": 1, "sample": ["shop-1.0.0"]}
+    made = call(app, "POST", "/v1/repos", who=VENDOR, body={"name": "stable", **address})
+    assert (made.status, made.json["has_credential"]) == (201, True)
+    assert "geheim" not in made.text
+    where = {"repo_id": made.json["repo_id"]}
+    sync = deployed.kit.machine.started[-1]
+    for task in ("begin", "fetch", "settle", "finish"):
+        answer = tasks.handler(
+            {"task": task, "repo_id": sync.repo_id, "sync_id": sync.sync_id, "batch": 1}, None
+        )
+        assert answer in ({"over": False, "batches": [1]}, {"batches": []}, {})
+    figures = call(app, "GET", "/v1/repos/{repo_id}/statistics", who=VENDOR, **where).json
+    assert figures["totals"]["versions"] == 1
+    assert figures["last_sync"]["counts"]["added"] == 1
+    deployed.clock.advance(3700)
+    assert on_schedule.handler({}, None) == {"started": 1}
+    late = deployed.kit.machine.started[-1]
+    error = {"Error": "SourceUnavailable", "Cause": '{"errorMessage": "charts.test is away"}'}
+    given = {"repo_id": late.repo_id, "sync_id": late.sync_id, "error": error}
+    assert tasks.handler({"task": "fail", **given}, None) == {}
+    events = call(app, "GET", "/v1/repos/{repo_id}/events", who=VENDOR, **where).json["items"]
+    assert [(event["outcome"], event["message"]) for event in events] == [
+        ("failed", "charts.test is away"),
+        ("synced", "1 added."),
+    ]
+    assert call(app, "DELETE", "/v1/repos/{repo_id}", who=VENDOR, **where).status == 204
+    problem(call(app, "GET", "/v1/repos/{repo_id}", who=VENDOR, **where), 404)
 
 
 def test_validation(deployed: World) -> None:

@@ -9,20 +9,18 @@ from typing import Any
 import pytest
 
 from pitrix.errors import (
-    Conflict,
     InvalidInput,
     NotFound,
     PackageInvalid,
     PermissionDenied,
-    PreconditionFailed,
     ServiceUnavailable,
     TooLarge,
     Unauthenticated,
 )
 from pitrix.identity.model import ANONYMOUS, SYSTEM
 from pitrix.packages.model import Problem
-from pitrix.repos import service
-from pitrix.repos.model import PLATFORM_REPO_ID, RepoPatch, is_package_filename, parse_key, tenant_of
+from pitrix.repos import indexing, service
+from pitrix.repos.model import PLATFORM_REPO_ID, is_package_filename, parse_key, tenant_of
 from pitrix.table import pack
 from tests.unit.catalog.kit import (
     DEVELOPER,
@@ -88,11 +86,11 @@ def test_an_upload_goes_to_a_key_that_names_who_sends_it(world: World) -> None:
 
 def test_who_may_upload(world: World) -> None:
     for who in (VENDOR, DEVELOPER, OPERATOR):
-        world.repos.start_upload(who, PLATFORM_REPO_ID, filename="a.tgz")
+        world.repos.start_upload(who, PLATFORM_REPO_ID, filename="a.tgz", size_bytes=1)
     with pytest.raises(PermissionDenied):
-        world.repos.start_upload(USER, PLATFORM_REPO_ID, filename="a.tgz")
+        world.repos.start_upload(USER, PLATFORM_REPO_ID, filename="a.tgz", size_bytes=1)
     with pytest.raises(Unauthenticated):
-        world.repos.start_upload(ANONYMOUS, PLATFORM_REPO_ID, filename="a.tgz")
+        world.repos.start_upload(ANONYMOUS, PLATFORM_REPO_ID, filename="a.tgz", size_bytes=1)
 
 
 def test_a_bad_upload_names_each_field(world: World) -> None:
@@ -158,7 +156,7 @@ def test_a_hostile_package_leaves_an_event_that_still_fits_into_the_table(
 
     monkeypatch.setattr("pitrix.packages.service.open_package", refuse)
     event = world.upload(VENDOR, package())
-    assert len(event.problems) == service.PROBLEMS_KEPT
+    assert len(event.problems) == indexing.PROBLEMS_KEPT
     assert len(json.dumps(pack(event), ensure_ascii=False).encode()) < 400_000
 
 
@@ -172,7 +170,7 @@ def test_what_is_no_archive_is_refused(world: World, data: bytes) -> None:
 
 
 def test_an_upload_that_is_too_large_is_refused_unread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MAX_PACKAGE_BYTES", 100)
+    monkeypatch.setattr(indexing, "MAX_PACKAGE_BYTES", 100)
     event = world.upload(VENDOR, package())
     assert (event.outcome, event.size_bytes) == ("refused", 0)
     assert store(world) == []
@@ -295,46 +293,13 @@ def test_only_those_who_may_index_can(world: World) -> None:
 
 def test_indexing_one_object_again(world: World) -> None:
     key = world.upload(VENDOR, package()).key
-    report = world.repos.index(VENDOR, PLATFORM_REPO_ID, key=key)
-    assert (report.unchanged, report.indexed, report.next_cursor) == (1, 0, None)
+    assert world.repos.index_one(VENDOR, PLATFORM_REPO_ID, key).outcome == "unchanged"
     for stranger in (RIVAL, DEVELOPER):
         with pytest.raises(NotFound):
-            world.repos.index(stranger, PLATFORM_REPO_ID, key=key)
+            world.repos.index_one(stranger, PLATFORM_REPO_ID, key)
     for bad in ("repo_other/usr_ven/x.tgz", "nonsense", "repo_platform/usr_ven/never.tgz"):
         with pytest.raises(NotFound):
-            world.repos.index(VENDOR, PLATFORM_REPO_ID, key=bad)
-
-
-def test_indexing_all_goes_on_from_a_cursor(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "INDEXED_AT_ONCE", 2)
-    for number in range(5):
-        world.uploads.objects[f"repo_platform/app-{number}.tgz"] = package(f"app-{number}")
-    world.uploads.objects["repo_platform/broken.tgz"] = b"broken"
-    indexed = refused = calls = 0
-    cursor = None
-    while True:
-        report = world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor=cursor)
-        indexed, refused, calls = indexed + report.indexed, refused + report.refused, calls + 1
-        cursor = report.next_cursor
-        if cursor is None:
-            break
-    assert (indexed, refused, calls) == (5, 1, 3)
-    with pytest.raises(InvalidInput):
-        world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor="nonsense")
-    with pytest.raises(PermissionDenied):
-        world.repos.index(VENDOR, PLATFORM_REPO_ID)
-
-
-def test_indexing_all_stops_in_time_for_the_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in range(3):
-        world.uploads.objects[f"repo_platform/app-{number}.tgz"] = package(f"app-{number}")
-    ticks = iter(range(0, 1000, 10))
-    monkeypatch.setattr(world.repos, "_stopwatch", lambda: float(next(ticks)))
-    report = world.repos.index(OPERATOR, PLATFORM_REPO_ID)
-    assert report.indexed == 1
-    assert report.next_cursor is not None
-    rest = world.repos.index(OPERATOR, PLATFORM_REPO_ID, cursor=report.next_cursor)
-    assert rest.events[0].name == "app-1"
+            world.repos.index_one(VENDOR, PLATFORM_REPO_ID, bad)
 
 
 # --- validation --------------------------------------------------------------------------------------------
@@ -371,90 +336,3 @@ def test_validating_nothing_or_nonsense_names_the_field(world: World, given: dic
     with pytest.raises(InvalidInput) as refused:
         world.repos.validate(USER, **given)
     assert refused.value.errors[0].field == "package"
-
-
-# --- repositories ------------------------------------------------------------------------------------------
-
-
-def test_no_cursor_tells_of_a_strangers_repository(world: World) -> None:
-    world.repos.create_repo(VENDOR, name="acme secret")
-    page = world.repos.list_repos(RIVAL, limit=1)
-    assert [repo.name for repo in page.repos] == ["platform"]
-    assert world.repos.list_repos(RIVAL, limit=1, cursor=page.next_cursor).repos == []
-    own = world.repos.list_repos(VENDOR, limit=1)
-    assert [r.name for r in world.repos.list_repos(VENDOR, limit=1, cursor=own.next_cursor).repos] == [
-        "acme secret"
-    ]
-    with pytest.raises(InvalidInput):
-        world.repos.list_repos(RIVAL, limit=1, cursor=own.next_cursor)
-
-
-def test_a_team_may_have_a_repository_of_its_own(world: World) -> None:
-    repo = world.repos.create_repo(VENDOR, name="acme stable", labels={"team": "shop"})
-    assert (repo.owner_path, repo.visibility, repo.auto_release) == (":acme:", "private", False)
-    assert [r.name for r in world.repos.list_repos(VENDOR).repos] == ["platform", "acme stable"]
-    assert [r.name for r in world.repos.list_repos(RIVAL).repos] == ["platform"]
-    for look in (world.repos.get_repo, world.repos.list_events):
-        with pytest.raises(NotFound):
-            look(RIVAL, repo.repo_id)
-    with pytest.raises(NotFound):
-        world.repos.start_upload(RIVAL, repo.repo_id, filename="a.tgz")
-    with pytest.raises(Conflict):
-        world.repos.create_repo(RIVAL, name="ACME Stable")
-    key = world.repos.start_upload(VENDOR, repo.repo_id, filename="a.tgz").key
-    world.uploads.objects[key] = package()
-    event = world.repos.index_object(SYSTEM, key)
-    assert event is not None
-    assert event.outcome == "indexed"
-    assert store(world) == []  # a private draft
-
-
-def test_other_kinds_of_repositories_are_refused_clearly(world: World) -> None:
-    with pytest.raises(InvalidInput, match="platform") as refused:
-        world.repos.create_repo(OPERATOR, name="charts", kind="helm")
-    assert refused.value.errors[0].field == "kind"
-
-
-def test_a_public_repository_is_an_operators(world: World) -> None:
-    with pytest.raises(PermissionDenied):
-        world.repos.create_repo(VENDOR, name="mine", visibility="public")
-    repo = world.repos.create_repo(VENDOR, name="mine")
-    with pytest.raises(PermissionDenied):
-        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(visibility="public"))
-    changed = world.repos.edit_repo(OPERATOR, repo.repo_id, RepoPatch(visibility="public"))
-    assert changed.visibility == "public"
-
-
-def test_editing_a_repository(world: World) -> None:
-    repo = world.repos.create_repo(VENDOR, name="mine")
-    world.repos.create_repo(VENDOR, name="other")
-    changed = world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="Mine 2"), if_revision=repo.revision)
-    assert world.repos.get_repo(VENDOR, repo.repo_id) == changed
-    with pytest.raises(PreconditionFailed):
-        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="x"), if_revision=repo.revision)
-    with pytest.raises(Conflict):
-        world.repos.edit_repo(VENDOR, repo.repo_id, RepoPatch(name="other"))
-    world.repos.create_repo(VENDOR, name="mine")  # the old name is free again
-    with pytest.raises(PermissionDenied):
-        world.repos.edit_repo(VENDOR, PLATFORM_REPO_ID, RepoPatch(description="ours"))
-
-
-def test_a_bad_repository_names_each_field(world: World) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        world.repos.create_repo(
-            VENDOR, name=" x", description="x" * 1001, providers=["a b"], labels={"a b": "c", "d": "!"}
-        )
-    assert [error.field for error in refused.value.errors] == [
-        "name",
-        "description",
-        "providers",
-        "labels.a b",
-        "labels.d",
-    ]
-
-
-def test_seeding_twice_is_harmless(world: World) -> None:
-    edited = world.repos.edit_repo(OPERATOR, PLATFORM_REPO_ID, RepoPatch(description="Ours"))
-    assert world.repos.ensure_platform_repo(SYSTEM) == edited
-    with pytest.raises(PermissionDenied):
-        world.repos.ensure_platform_repo(VENDOR)

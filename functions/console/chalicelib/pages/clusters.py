@@ -77,7 +77,8 @@ def act(visit: Visit, cluster_id: str, action: str) -> Reply:
     try:
         if action == JobKind.RUN_SERVICE:
             takes = _params_form(visit, cluster, role, service)
-            given = packages.complete_service_params(takes.groups[0], wizard.read(takes, visit.form))
+            answers = wizard.read(takes, visit.form)
+            given = packages.complete_service_params(takes.groups[0], answers, locale=visit.locale)
             params = ActionParams(role=role, service=service, params=given)
         bootstrap.clusters().act(visit.who, cluster_id, action, params)
     except InvalidInput as error:

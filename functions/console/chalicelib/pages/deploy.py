@@ -16,7 +16,15 @@ from pitrix import bootstrap
 from pitrix.billing.requests import QuoteRequest
 from pitrix.catalog.model import App, Version
 from pitrix.clusters.requests import DeployRequest
-from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, Unprocessable
+from pitrix.errors import (
+    CapabilityMissing,
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    PitrixError,
+    Unprocessable,
+)
 from pitrix.packages.model import FieldType, Form
 
 #: Runtimes and clusters to choose from; a picker with a search is for those who have more.
@@ -45,10 +53,10 @@ def proceed(visit: Visit, app_id: str) -> Reply:
         return _draw(visit, asked, filled=True)
     try:
         if visit.field("intent") == "deploy":
-            begun = bootstrap.clusters().create(visit.who, request)
+            begun = bootstrap.clusters().create(visit.who, request, locale=visit.locale)
             return visit.redirect(f"/clusters/{begun.cluster.cluster_id}")
-        view = bootstrap.clusters().plan(visit.who, request)
-    except (InvalidInput, Unprocessable, Conflict) as error:
+        view = bootstrap.clusters().plan(visit.who, request, locale=visit.locale)
+    except (InvalidInput, Unprocessable, Conflict, CapabilityMissing) as error:
         return _draw(visit, asked, filled=True, error=error)
     runtime = bootstrap.runtimes().get(visit.who, request.runtime_id)
     return render.page(
@@ -69,8 +77,8 @@ def quote(visit: Visit, app_id: str) -> Reply:
         app_id=app_id, version_id=asked.version.version_id, answers=wizard.read(asked.form, visit.form)
     )
     try:
-        found = bootstrap.billing().quote_request(visit.who, request)
-    except (InvalidInput, Unprocessable) as error:
+        found = bootstrap.billing().quote_request(visit.who, request, locale=visit.locale)
+    except (InvalidInput, Unprocessable, CapabilityMissing) as error:
         return render.page(visit, "quote.html", quote=None, wrong=_in_brief(asked.form, error))
     return render.page(visit, "quote.html", quote=found, wrong=[])
 

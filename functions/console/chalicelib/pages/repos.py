@@ -1,4 +1,4 @@
-"""Repositories for those who publish: what became of each upload, and why a package was refused."""
+"""Repositories for those who publish: where packages come from, what became of each, and why."""
 
 from __future__ import annotations
 
@@ -18,8 +18,23 @@ def repo_list(visit: Visit) -> Reply:
 
 
 def repo_page(visit: Visit, repo_id: str) -> Reply:
-    """One repository and its events, newest first."""
+    """One repository: its figures, its last sync, and its events, newest first."""
     require(visit.who, "repos", "push")
-    repo = bootstrap.repos().get_repo(visit.who, repo_id)
-    found = bootstrap.repos().list_events(visit.who, repo_id, limit=_A_PAGE, cursor=visit.query.get("cursor"))
-    return render.page(visit, "repo.html", repo=repo, events=found.events, cursor=found.next_cursor)
+    repos = bootstrap.repos()
+    repo = repos.get_repo(visit.who, repo_id)
+    found = repos.list_events(visit.who, repo_id, limit=_A_PAGE, cursor=visit.query.get("cursor"))
+    return render.page(
+        visit,
+        "repo.html",
+        repo=repo,
+        figures=repos.statistics(visit.who, repo_id),
+        mine=visit.who.owns(repo.owner_path),
+        events=found.events,
+        cursor=found.next_cursor,
+    )
+
+
+def sync(visit: Visit, repo_id: str) -> Reply:
+    """Compare the repository with its source, and go back to its page."""
+    bootstrap.repos().sync(visit.who, repo_id, retry_refused=visit.field("refused") == "yes")
+    return visit.redirect(f"/repos/{repo_id}")

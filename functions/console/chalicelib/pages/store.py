@@ -8,7 +8,7 @@ from chalicelib import readme, render
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
 from pitrix.catalog.model import App, AppSort
-from pitrix.errors import InvalidInput, NotFound, Unprocessable
+from pitrix.errors import CapabilityMissing, InvalidInput, NotFound, Unprocessable
 from pitrix.identity.model import SYSTEM
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _price(app: App) -> Quote | None:
     request = QuoteRequest(app_id=app.app_id, version_id=app.latest_version_id, answers={})
     try:
         return bootstrap.billing().quote_request(SYSTEM, request)
-    except (InvalidInput, Unprocessable):
+    except (InvalidInput, Unprocessable, CapabilityMissing):
         return None
 
 

@@ -162,9 +162,18 @@ class SpecSource(Protocol):
     """What a deployment would be, without deploying: the catalog, the packages and the runtimes behind it."""
 
     def spec(
-        self, who: Principal, *, app_id: str, version_id: str, answers: Mapping[str, Any]
+        self,
+        who: Principal,
+        *,
+        app_id: str,
+        version_id: str,
+        answers: Mapping[str, Any],
+        locale: str = "en",
     ) -> ClusterSpec:
         """The cluster that those answers ask for; of the latest release where ``version_id`` is empty.
+
+        Args:
+            locale: Language in which wrong answers are told.
 
         Raises:
             NotFound: No such app or version for ``who``.

@@ -541,8 +541,8 @@ class BillingService:
             micros_per_hour=sum(line.micros_per_hour for line in lines),
         )
 
-    def quote_request(self, who: Principal, request: QuoteRequest) -> Quote:
-        """`quote` for an app's answers, rendered as a deployment would.
+    def quote_request(self, who: Principal, request: QuoteRequest, *, locale: str = "en") -> Quote:
+        """`quote` for an app's answers, rendered as a deployment would; ``locale`` is that of messages.
 
         Raises:
             NotFound: No such app, version, runtime or plan for ``who``.
@@ -554,7 +554,11 @@ class BillingService:
             raise InvalidInput(f"app_id {message}.", errors=[FieldError("app_id", message)])
         runtime = self._specs().runtime(who, request.runtime_id) if request.runtime_id else None
         spec = self._specs().spec(
-            who, app_id=request.app_id, version_id=request.version_id, answers=request.answers
+            who,
+            app_id=request.app_id,
+            version_id=request.version_id,
+            answers=request.answers,
+            locale=locale,
         )
         return self.quote(who, spec, runtime, plan=request.plan)
 

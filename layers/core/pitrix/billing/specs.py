@@ -31,7 +31,13 @@ class DeploymentSpecs:
         self._runtimes = runtimes
 
     def spec(
-        self, who: Principal, *, app_id: str, version_id: str, answers: Mapping[str, Any]
+        self,
+        who: Principal,
+        *,
+        app_id: str,
+        version_id: str,
+        answers: Mapping[str, Any],
+        locale: str = "en",
     ) -> ClusterSpec:
         from pitrix.packages import service as packages  # on use: it brings the template engine
 
@@ -41,7 +47,7 @@ class DeploymentSpecs:
         if not chosen:
             raise NotFound(f"App {app_id} has no released version.")
         package = self._catalog.load_package(who, chosen)
-        complete = packages.complete_answers(packages.form(package), answers)
+        complete = packages.complete_answers(packages.form(package, locale), answers)
         return packages.render(package, complete)
 
     def runtime(self, who: Principal, runtime_id: str) -> HasRuntimeId:

@@ -15,6 +15,7 @@ pk                       sk                           what it is
 ``VERSION#<version>``    ``APP``                      pointer from a version's id to its app
 ``LIST#<scope>``         ``<deploy count>#<app>``     a copy of the app in a list; g1 by time of release,
                                                       g2 by name
+``CHARTS#…``             (see `chart_items`)          the index of charts of a repository
 ``CATEGORIES``           ``<category>``               a category
 =======================  ===========================  ====================================================
 
@@ -34,6 +35,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
+from pitrix.catalog import chart_items
 from pitrix.catalog.model import (
     App,
     AppFilter,
@@ -42,9 +44,8 @@ from pitrix.catalog.model import (
     Version,
     fold,
     owner_scopes,
-    version_sort_key,
 )
-from pitrix.catalog.ports import AppPage, VersionPage
+from pitrix.catalog.ports import AppPage, ChartFragment, VersionPage
 from pitrix.clock import rfc3339
 from pitrix.errors import Conflict
 from pitrix.table import (
@@ -62,6 +63,8 @@ from pitrix.table import (
 
 EXAMINED_AT_MOST: Final = 2000
 _CHUNK: Final = 200
+#: Attempts at moving fragments that somebody else changes at the same time.
+_ATTEMPTS: Final = 8
 # Below and above every sort key of a list; DynamoDB refuses an empty string as a key.
 _LOWEST: Final = " "
 _HIGHEST: Final = "\U0010ffff"
@@ -128,6 +131,10 @@ class TableAppStore:
         for item in self._table.query_all(f"LIST#OWNER:{owner_path}"):
             yield _app(item)
 
+    def app_ids(self, repo_id: str) -> Iterator[str]:
+        for item in self._table.query_all(_repo_key(repo_id), prefix=_app_name_key("")):
+            yield item.data["app_id"]
+
     def _walk(
         self, scope: str, sort: AppSort, wanted: AppFilter, after: str | None, chunk: int
     ) -> Iterator[tuple[str, App]]:
@@ -158,7 +165,7 @@ class TableAppStore:
             assert last is not None
             after = last[1]
 
-    def create_app(self, app: App, version: Version) -> None:
+    def create_app(self, app: App, version: Version, chart: ChartFragment | None = None) -> None:
         claim = Item(pk=_repo_key(app.repo_id), sk=_app_name_key(app.name), data={"app_id": app.app_id})
         self._table.transact(
             [
@@ -166,17 +173,29 @@ class TableAppStore:
                 Put(item=_app_item(app), if_absent=True),
                 *_new_version(version),
                 *_list_writes(None, app),
+                *chart_items.of_new_version(app, version, chart),
             ]
         )
 
-    def add_version(self, before: App, after: App, version: Version) -> None:
-        self._table.transact([*_app_writes(before, after), *_new_version(version)])
+    def add_version(
+        self, before: App, after: App, version: Version, chart: ChartFragment | None = None
+    ) -> None:
+        charts = chart_items.of_new_version(after, version, chart)
+        self._table.transact([*_app_writes(before, after), *_new_version(version), *charts])
 
     def change(self, before: App, after: App, version: Version | None = None) -> None:
         writes = _app_writes(before, after)
         if version is not None:
             writes.append(Put(item=_version_item(version), if_version=version.revision))
+            writes += self._chart_writes(after, version)
         self._table.transact(writes)
+
+    def _chart_writes(self, app: App, version: Version) -> list[Write]:
+        """What a version's new status does to the index of charts."""
+        if version.type != "helm":
+            return []
+        kept = self._table.get(*chart_items.text_key(version))
+        return [] if kept is None else chart_items.of_status(app, version, kept)
 
     def count_deployment(self, before: App, after: App, cluster_id: str) -> bool:
         mark = Item(pk=_app_key(before.app_id), sk=f"DEPLOYED#{cluster_id}")
@@ -206,6 +225,40 @@ class TableAppStore:
         partition = f"RELEASED#{app_id}" if released_only else f"VERSIONS#{app_id}"
         page = self._table.query(partition, index=index, limit=limit, cursor=cursor, newest_first=True)
         return VersionPage(versions=[_version(item) for item in page.items], next_cursor=page.next_cursor)
+
+    # --- the index of charts -------------------------------------------------------------------------------
+
+    def chart_revisions(self, repo_id: str, scope: str) -> dict[str, str]:
+        found = self._table.query_all(
+            chart_items.partition(repo_id, scope), prefix=chart_items.REVISION_PREFIX
+        )
+        return dict(chart_items.revision(item) for item in found)
+
+    def chart_shard(self, repo_id: str, scope: str, shard: str) -> list[ChartFragment]:
+        found = self._table.query_all(
+            chart_items.partition(repo_id, scope), prefix=chart_items.shard_prefix(shard), newest_first=True
+        )
+        return [chart_items.fragment(item) for item in found]
+
+    def settle_charts(self, app: App) -> None:
+        for _ in range(_ATTEMPTS):
+            try:
+                for scope in chart_items.unwanted_scopes(app):
+                    self._move_charts(app, scope)
+                return
+            except Conflict:
+                continue  # a version was released or suspended meanwhile: look again
+        raise Conflict(f"The versions of app {app.app_id} are being changed by many at once; try again.")
+
+    def _move_charts(self, app: App, scope: str) -> None:
+        moved = list(
+            self._table.query_all(
+                chart_items.partition(app.repo_id, scope), prefix=chart_items.app_prefix(app.app_id)
+            )
+        )
+        for start in range(0, len(moved), chart_items.MOVED_AT_ONCE):
+            chunk = moved[start : start + chart_items.MOVED_AT_ONCE]
+            self._table.transact(chart_items.moves(app, scope, chunk))
 
     # --- categories ----------------------------------------------------------------------------------------
 
@@ -261,7 +314,7 @@ def _app_item(app: App) -> Item:
 
 
 def _version_item(version: Version) -> Item:
-    rank = f"{version_sort_key(version.name)}#{version.version_id}"
+    rank = chart_items.rank(version)
     return Item(
         pk=_app_key(version.app_id),
         sk=f"VERSION#{version.version_id}",

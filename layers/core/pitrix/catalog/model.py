@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from pitrix.packages.model import Signature
+
 VersionStatus = Literal["draft", "released", "suspended", "deleted"]
 VersionAction = Literal["release", "suspend", "recover", "delete"]
 Visibility = Literal["public", "private"]
@@ -78,7 +80,9 @@ class Version:
     ``package_key`` is where it was uploaded (the packages bucket); the catalog serves its own
     copy, found by ``digest`` (``sha256:…`` of the archive). ``held_by_operator`` marks a
     suspension that only an operator may end. ``payload_digest`` names the archive of the files that
-    machines get, empty where the package has none.
+    machines get, empty where the package has none. ``app_version`` is that of the software inside, as
+    its vendor writes it. ``signature`` is what became of checking the package's signature when it was
+    published, ``None`` where nobody looked; ``has_provenance`` tells that its provenance file is kept.
     """
 
     version_id: str
@@ -88,6 +92,9 @@ class Version:
     package_key: str
     digest: str
     payload_digest: str = ""
+    app_version: str = ""
+    signature: Signature | None = None
+    has_provenance: bool = False
     size_bytes: int
     type: str = "vm"
     title: str = ""
@@ -148,6 +155,20 @@ class Payload:
 
     url: str
     digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChartIndex:
+    """The index of a repository for a Helm client: at most one of ``text`` and ``url`` is given.
+
+    ``etag`` changes exactly when what the caller may see of the repository does. ``text`` is the index
+    itself, ``url`` a short-lived address of it where it is too long to be answered inline. Neither is
+    given when the caller has it already.
+    """
+
+    etag: str
+    text: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pitrix.catalog.model import App, AppFilter, AppSort, Category, Version
@@ -20,6 +21,14 @@ class AppPage:
 
     apps: list[App]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChartFragment:
+    """What a version adds to the index of its repository: the chart's name, and its entry as JSON text."""
+
+    name: str
+    entry: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +67,10 @@ class AppStore(Protocol):
         """Every app at or below an owner path; costs a read of each."""
         ...
 
+    def app_ids(self, repo_id: str) -> Iterator[str]:
+        """The ids of all apps of a repository, by name."""
+        ...
+
     def version(self, app_id: str, version_id: str) -> Version | None: ...
 
     def find_version(self, version_id: str) -> Version | None:
@@ -74,16 +87,18 @@ class AppStore(Protocol):
         """Versions, highest first, without deleted ones. Read from an index that may lag by moments."""
         ...
 
-    def create_app(self, app: App, version: Version) -> None:
-        """Write a new app with its first version.
+    def create_app(self, app: App, version: Version, chart: ChartFragment | None = None) -> None:
+        """Write a new app with its first version, and what that adds to the index of charts once released.
 
         Raises:
             Conflict: the name was taken in the meantime.
         """
         ...
 
-    def add_version(self, before: App, after: App, version: Version) -> None:
-        """Write a new version and the app it changes.
+    def add_version(
+        self, before: App, after: App, version: Version, chart: ChartFragment | None = None
+    ) -> None:
+        """Write a new version and the app it changes; ``chart`` as in `create_app`.
 
         Raises:
             Conflict: the app moved on, or the version's name was taken in the meantime.
@@ -91,7 +106,8 @@ class AppStore(Protocol):
         ...
 
     def change(self, before: App, after: App, version: Version | None = None) -> None:
-        """Write a changed app, and one changed version of it, all or nothing.
+        """Write a changed app, and one changed version of it, all or nothing; the index of charts follows
+        the version's status in the same write.
 
         Raises:
             Conflict: either was changed by somebody else since it was read.
@@ -103,6 +119,26 @@ class AppStore(Protocol):
 
         Raises:
             Conflict: the app moved on.
+        """
+        ...
+
+    def chart_revisions(self, repo_id: str, scope: str) -> dict[str, str]:
+        """What is new in the index of charts of a repository: by shard, a text that never comes twice.
+
+        Args:
+            scope: ``PUBLIC``, or ``OWNER:<path>`` for the private charts at or below an owner path.
+        """
+        ...
+
+    def chart_shard(self, repo_id: str, scope: str, shard: str) -> list[ChartFragment]:
+        """The fragments of one shard, app by app, the highest version of each first."""
+        ...
+
+    def settle_charts(self, app: App) -> None:
+        """Bring the fragments of an app to where its visibility wants them, some at a time.
+
+        Raises:
+            Conflict: its versions change so often that this did not get its turn.
         """
         ...
 
@@ -144,6 +180,26 @@ class PackageStore(Protocol):
 
     def file_url(self, digest: str, path: str, expires_in_s: int) -> str:
         """A presigned address of a file stored by `put_file`."""
+        ...
+
+    def put_provenance(self, digest: str, provenance: bytes) -> None:
+        """Keep the provenance file (``.prov``) of an archive; a later one replaces it."""
+        ...
+
+    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+        """A presigned address of what `put_provenance` kept."""
+        ...
+
+    def put_index(self, key: str, data: bytes, *, gzipped: bool) -> None:
+        """Keep an index of charts under a key that names its content; it may be dropped after a few days."""
+        ...
+
+    def index_stored_at(self, key: str) -> datetime | None:
+        """When `put_index` was called with that key last; ``None`` where there is none (any more)."""
+        ...
+
+    def index_url(self, key: str, expires_in_s: int) -> str:
+        """A presigned address of an index."""
         ...
 
 

@@ -1,12 +1,14 @@
 """Archives and files of packages in the catalog's bucket, named by their digest.
 
-Owns the layout ``archives/<hex>.tgz`` and ``files/<hex>/<path>``. Never writes into the bucket that uploads
-go to (that would trigger the indexer again). What is stored is immutable: the same digest is the same bytes.
+Owns the layout ``archives/<hex>.tgz`` (with ``.prov`` beside it), ``files/<hex>/<path>`` and
+``indexes/<key>``. Never writes into the bucket that uploads go to (that would trigger the indexer again).
+Archives and files are immutable: the same digest is the same bytes. Indexes are dropped after some days.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from pitrix.errors import NotFound
@@ -63,9 +65,52 @@ class S3PackageStore:
         )
         return url
 
+    def put_provenance(self, digest: str, provenance: bytes) -> None:
+        self._connect().put_object(
+            Bucket=self._bucket, Key=_provenance_key(digest), Body=provenance, ContentType="text/plain"
+        )
+
+    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+        url: str = self._connect().generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": _provenance_key(digest),
+                "ResponseContentDisposition": f'attachment; filename="{filename}"',
+            },
+            ExpiresIn=expires_in_s,
+        )
+        return url
+
+    def put_index(self, key: str, data: bytes, *, gzipped: bool) -> None:
+        encoding = {"ContentEncoding": "gzip"} if gzipped else {}
+        self._connect().put_object(
+            Bucket=self._bucket, Key=f"indexes/{key}", Body=data, ContentType="application/json", **encoding
+        )
+
+    def index_stored_at(self, key: str) -> datetime | None:
+        client = self._connect()
+        try:
+            found: datetime = client.head_object(Bucket=self._bucket, Key=f"indexes/{key}")["LastModified"]
+        except client.exceptions.ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+                return None
+            raise
+        return found
+
+    def index_url(self, key: str, expires_in_s: int) -> str:
+        url: str = self._connect().generate_presigned_url(
+            "get_object", Params={"Bucket": self._bucket, "Key": f"indexes/{key}"}, ExpiresIn=expires_in_s
+        )
+        return url
+
 
 def _archive_key(digest: str) -> str:
     return f"archives/{digest.removeprefix('sha256:')}.tgz"
+
+
+def _provenance_key(digest: str) -> str:
+    return f"{_archive_key(digest)}.prov"
 
 
 def _file_key(digest: str, path: str) -> str:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
+from urllib.parse import quote
 
 from pitrix import ids
-from pitrix.catalog import content, edits
+from pitrix.catalog import chart_names, content, edits
+from pitrix.catalog.charts import ChartIndexReader
 from pitrix.catalog.model import (
     DEFAULT_CATEGORIES,
     TRANSITIONS,
@@ -31,6 +34,7 @@ from pitrix.catalog.model import (
     AppStatistics,
     Category,
     CategoryPatch,
+    ChartIndex,
     Download,
     FileContent,
     FileEntry,
@@ -43,7 +47,14 @@ from pitrix.catalog.model import (
     is_prerelease,
     outranks,
 )
-from pitrix.catalog.ports import AppPage, AppStore, PackageReader, PackageStore, VersionPage
+from pitrix.catalog.ports import (
+    AppPage,
+    AppStore,
+    ChartFragment,
+    PackageReader,
+    PackageStore,
+    VersionPage,
+)
 from pitrix.clock import Clock
 from pitrix.errors import (
     Conflict,
@@ -56,7 +67,8 @@ from pitrix.errors import (
 )
 from pitrix.events import EventBus
 from pitrix.identity.model import ROOT_PATH, Principal, require
-from pitrix.packages.model import Form, Package
+from pitrix.packages import chart_entry
+from pitrix.packages.model import Form, Package, Signature
 
 #: How long a presigned address of a package or a picture works.
 URL_EXPIRES_IN_S: Final = 300
@@ -86,6 +98,7 @@ class CatalogService:
         self._events = events
         self._clock = clock
         self._opened: OrderedDict[str, Package] = OrderedDict()
+        self._indexes = ChartIndexReader(store=apps, objects=archives, clock=clock)
 
     # --- apps ----------------------------------------------------------------------------------------------
 
@@ -147,26 +160,36 @@ class CatalogService:
     ) -> App:
         """Change how an app presents itself; the owner's and the operator's right.
 
+        To make it public takes the right to release: what a private repository releases by itself would
+        otherwise reach everybody's store without a review.
+
         Args:
             if_revision: The revision the caller read (``If-Match``); ``None`` overwrites.
 
         Raises:
-            NotFound, PermissionDenied: not seen; seen but not owned.
+            NotFound, PermissionDenied: not seen; seen but not owned, or made public without the right to.
             PreconditionFailed: it was changed since that revision.
             InvalidInput: each bad field by name.
         """
         require(who, "catalog", "update")
         app = self._owned_app(who, app_id)
+        if patch.visibility == "public" and app.visibility != "public":
+            require(who, "catalog", "release")
         known = {category.category_id for category in self._apps.categories()} if patch.categories else set()
         changes = edits.checked(patch, known)
         if if_revision is not None and if_revision != app.revision:
             raise PreconditionFailed(f"App {app_id} was changed since you read it; read it again.")
         edited = sorted({*app.edited, *changes})
         after = replace(edits.applied(app, changes), edited=edited, updated_at=self._clock.now())
+        if patch.visibility == "private":
+            self._apps.settle_charts(after)  # first: nobody may see what is private already
         try:
             self._apps.change(app, after)
         except Conflict:
+            self._apps.settle_charts(self.get_app(who, app_id))
             raise PreconditionFailed(f"App {app_id} was changed just now; read it again.") from None
+        if patch.visibility == "public":
+            self._apps.settle_charts(after)
         self._tell("AppChanged", app_id, {"fields": sorted(changes)})
         return replace(after, revision=after.revision + 1)
 
@@ -292,12 +315,19 @@ class CatalogService:
         package: Package,
         archive: bytes,
         package_key: str,
+        signature: Signature | None = None,
+        provenance: bytes | None = None,
     ) -> Published:
         """Put an opened package into the catalog; ``who`` uploaded it and owns what is new.
 
         Safe to repeat: the same name, version and bytes change nothing. The archive is copied, so that what
         happens to the upload afterwards does not touch the version. Costs the same however many apps and
         versions there are.
+
+        Args:
+            signature: What became of checking its signature; one that is found later is added to a version
+                that was published before.
+            provenance: Its provenance file (``.prov``), handed out beside it.
 
         Raises:
             Conflict: the name belongs to another owner in this repository, or this version was published
@@ -311,20 +341,28 @@ class CatalogService:
             if app is not None:
                 known = self._known_version(who, app, package, digest)
                 if known is not None:
-                    return Published(outcome="unchanged", app=app, version=known)
+                    try:
+                        return self._signed_later(app, known, signature, provenance)
+                    except Conflict:
+                        continue
             if payload_digest is None:
                 payload_digest = self._store_files(package, archive, digest)
             before = app or self._new_app(who, repo_id, visibility, package)
+            if provenance is not None:
+                self._archives.put_provenance(digest, provenance)
             version = replace(
                 self._new_version(who, before, auto_release, package, digest, len(archive), package_key),
                 payload_digest=payload_digest,
+                signature=signature,
+                has_provenance=provenance is not None,
             )
+            chart = _fragment(package, version)
             after = self._with_latest(self._refreshed(before, version, package, digest), version)
             try:
                 if app is None:
-                    self._apps.create_app(after, version)
+                    self._apps.create_app(after, version, chart)
                 else:
-                    self._apps.add_version(app, after, version)
+                    self._apps.add_version(app, after, version, chart)
             except Conflict:
                 continue  # somebody published at the same time: look again
             self._tell_published(app is None, after, version)
@@ -334,6 +372,67 @@ class CatalogService:
                 version=replace(version, revision=1),
             )
         raise Conflict(f"{package.name} {package.version} is being published by many at once; try again.")
+
+    # --- what the source of a repository decides ------------------------------------------------------------
+
+    def withdraw_version(self, who: Principal, app_id: str, version_id: str, *, reason: str) -> bool:
+        """Suspend a released version because its source dropped it; clusters that run it go on.
+
+        Safe to repeat: a version that is not released stays as it is.
+
+        Returns:
+            Whether this call suspended it.
+        """
+        return self._change_if(who, app_id, version_id, "suspend", reason, lambda v: v.status == "released")
+
+    def restore_version(self, who: Principal, app_id: str, version_id: str, *, reason: str) -> bool:
+        """Release a version again that was withdrawn for this very ``reason``; others stay as they are."""
+
+        def withdrawn(version: Version) -> bool:
+            return version.status == "suspended" and version.status_reason == reason
+
+        return self._change_if(who, app_id, version_id, "recover", "", withdrawn)
+
+    def withdraw_app(self, who: Principal, app_id: str, *, reason: str) -> int:
+        """Suspend every released version of an app; returns how many this call suspended."""
+        cursor: str | None = None
+        released: list[Version] = []
+        while True:
+            page = self._apps.list_versions(app_id, released_only=True, limit=200, cursor=cursor)
+            released += page.versions
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        # The highest last: the app's latest version is then found anew once, and not once a version.
+        return sum(
+            self.withdraw_version(who, app_id, version.version_id, reason=reason)
+            for version in reversed(released)
+        )
+
+    def apps_of(self, who: Principal, repo_id: str) -> Iterator[str]:
+        """The ids of all apps of a repository; one query of small items."""
+        require(who, "repos", "index")
+        return self._apps.app_ids(repo_id)
+
+    def _change_if(
+        self,
+        who: Principal,
+        app_id: str,
+        version_id: str,
+        action: VersionAction,
+        reason: str,
+        wanted: Callable[[Version], bool],
+    ) -> bool:
+        for _ in range(_ATTEMPTS):
+            version = self._apps.version(app_id, version_id)
+            if version is None or not wanted(version):
+                return False
+            try:
+                self.change_status(who, app_id, version_id, action, reason=reason)
+            except Conflict:
+                continue  # its status was changed at the same time: look again
+            return True
+        raise Conflict(f"Version {version_id} is being changed by many at once; try again.")
 
     # --- what is inside a version --------------------------------------------------------------------------
 
@@ -408,6 +507,51 @@ class CatalogService:
             raise NotFound(f"Version {version.name} of {app.name} has no files for machines.")
         digest = version.payload_digest
         return Payload(url=self._archives.archive_url(digest, "payload.tgz", URL_EXPIRES_IN_S), digest=digest)
+
+    # --- what Helm clients read ----------------------------------------------------------------------------
+
+    def chart_index(
+        self, who: Principal, repo_id: str, *, context_path: str, known: str = "", gzipped: bool = False
+    ) -> ChartIndex:
+        """The released charts of a repository that the caller may see, as Helm's index.
+
+        Says nothing about who may see the repository: `pitrix.repos.charts` does. Costs one short query
+        where nothing changed since the caller's ``known`` tag, and a read of what did change otherwise.
+
+        Args:
+            context_path: Path of the repository at the caller's address, for clients that upload.
+            known: The value of ``If-None-Match``.
+            gzipped: The caller takes gzip.
+        """
+        require(who, "catalog", "read")
+        return self._indexes.read(who, repo_id, context_path=context_path, known=known, gzipped=gzipped)
+
+    def chart_file(self, who: Principal, repo_id: str, filename: str) -> Download:
+        """A short-lived address of a released chart (``shop-1.0.0.tgz``), or of its ``.prov``.
+
+        Raises:
+            NotFound: no such file, or the caller may not see it.
+        """
+        require(who, "catalog", "read")
+        wants_provenance = filename.endswith(".prov")
+        for name, version_name in chart_names.candidates(filename.removesuffix(".prov")):
+            app = self._apps.app_by_name(repo_id, name)
+            if app is None or not _sees_app(who, app):
+                continue
+            version = self._apps.version_by_name(app.app_id, version_name)
+            if version is None or version.status != "released" or version.type != "helm":
+                continue
+            if wants_provenance and not version.has_provenance:
+                continue
+            address = self._archives.provenance_url if wants_provenance else self._archives.archive_url
+            return Download(
+                url=address(version.digest, filename, URL_EXPIRES_IN_S),
+                expires_in_s=URL_EXPIRES_IN_S,
+                filename=filename,
+                digest=version.digest,
+                size_bytes=version.size_bytes,
+            )
+        raise NotFound(f"There is no file {filename!r} in this repository.")
 
     # --- categories ----------------------------------------------------------------------------------------
 
@@ -521,6 +665,30 @@ class CatalogService:
             )
         return known
 
+    def _signed_later(
+        self, app: App, known: Version, signature: Signature | None, provenance: bytes | None
+    ) -> Published:
+        """A version that was published before, with what is known of its signature now.
+
+        Raises:
+            Conflict: either was changed by somebody else since it was read.
+        """
+        after = replace(
+            known,
+            signature=signature or known.signature,
+            has_provenance=known.has_provenance or provenance is not None,
+        )
+        if provenance is not None:
+            self._archives.put_provenance(known.digest, provenance)
+        if after == known:
+            return Published(outcome="unchanged", app=app, version=known)
+        self._apps.change(app, app, after)
+        return Published(
+            outcome="unchanged",
+            app=replace(app, revision=app.revision + 1),
+            version=replace(after, revision=known.revision + 1),
+        )
+
     def _new_app(self, who: Principal, repo_id: str, visibility: Visibility, package: Package) -> App:
         now = self._clock.now()
         return App(
@@ -555,6 +723,7 @@ class CatalogService:
             digest=digest,
             size_bytes=size_bytes,
             type=package.type,
+            app_version=package.app_version,
             title=package.title or package.name,
             description=package.description,
             owner_path=app.owner_path,
@@ -693,6 +862,19 @@ def _sees_version(who: Principal, app: App, version: Version) -> bool:
 def _shown(who: Principal, version: Version) -> Version:
     """The version without what only its owner should know: who uploaded it, and to where."""
     return version if who.owns(version.owner_path) else replace(version, package_key="", created_by="")
+
+
+def _fragment(package: Package, version: Version) -> ChartFragment | None:
+    """What a version adds to the index of charts: nothing, unless it is a chart."""
+    if package.type != "helm":
+        return None
+    made = chart_entry.entry(
+        {**package.metadata, "name": package.name, "version": package.version},
+        digest=version.digest,
+        created=version.created_at,
+        urls=[quote(chart_entry.filename(package.name, package.version), safe="+")],
+    )
+    return ChartFragment(name=package.name, entry=chart_entry.encode(made).decode())
 
 
 def _is_operator(who: Principal) -> bool:

@@ -88,6 +88,14 @@ class Api:
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         return self._authorized("POST", path, json=dict(body or {}), headers=headers)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Answer of a PATCH."""
+        return self._authorized("PATCH", path, json=dict(body))
+
+    def delete(self, path: str) -> None:
+        """Send a DELETE."""
+        self._authorized("DELETE", path)
+
     def items(self, path: str, *, at_most: int | None = None, **params: str | int | None) -> Iterator[Any]:
         """The items of a list, page by page, up to ``at_most``."""
         cursor: str | None = None

@@ -41,7 +41,8 @@ def deploy(
         ),
     ] = None,
     answers: Annotated[
-        Path | None, typer.Option(help="JSON file with answers; - reads standard input.", metavar="FILE")
+        Path | None,
+        typer.Option(help="JSON or YAML file with answers; - reads standard input.", metavar="FILE"),
     ] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask for everything, not only what is missing.")] = False,
     dry_run: Annotated[

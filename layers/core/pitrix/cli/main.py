@@ -13,7 +13,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pitrix.cli import account, apps, bill, clusters, deploy, jobs, package, render, runtimes
+from pitrix.cli import (
+    account,
+    apps,
+    bill,
+    clusters,
+    deploy,
+    jobs,
+    package,
+    render,
+    repo_index,
+    repos,
+    runtimes,
+)
 from pitrix.cli.api import installed_version, normalised
 from pitrix.cli.context import Cli, Wiring
 from pitrix.cli.failure import EXIT_FAILED, Failure
@@ -82,6 +94,8 @@ deploy.register(app)
 app.add_typer(clusters.app, name="clusters")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(bill.app, name="bill")
+app.add_typer(repos.app, name="repos")
+repo_index.register(app)
 app.add_typer(runtimes.app, name="runtimes")
 
 

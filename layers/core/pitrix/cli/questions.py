@@ -5,7 +5,6 @@ Owns the talk. What an answer may be is decided by `pitrix.packages.service`, as
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from rich.markup import escape
 from pitrix.cli.clusters import pairs
 from pitrix.cli.context import Cli
 from pitrix.cli.failure import WrongUsage
-from pitrix.errors import InvalidInput
+from pitrix.errors import FieldError, InvalidInput
 from pitrix.packages import service as packages
 from pitrix.packages.model import FieldType, Form, FormField, FormGroup
 
@@ -35,7 +34,7 @@ def gather(
         InvalidInput: An answer is wrong, unknown or missing; names each of them.
     """
     given = _from_file(file) if file is not None else {}
-    given = merged(given, packages.parse_answers(form, pairs(list(settings), "--set")))
+    given, errors = _with_settings(form, given, pairs(list(settings), "--set"))
     if cli.interactive:
         for group in form.groups:
             open_fields = [field for field in group.fields if _asked(form, field, given, ask_all=ask_all)]
@@ -43,8 +42,34 @@ def gather(
                 cli.err.print(f"\n[bold]{escape(group.label)}[/]")
             for field in open_fields:
                 given = merged(given, _ask(cli, field))
-    packages.complete_answers(form, given)
+    _check(form, given, errors)
     return given
+
+
+def _with_settings(
+    form: Form, given: Mapping[str, Any], settings: Mapping[str, str]
+) -> tuple[dict[str, Any], list[FieldError]]:
+    """Answers with those of ``--set`` over them, and what is wrong with the latter."""
+    answers = dict(given)
+    errors: list[FieldError] = []
+    for key, text in settings.items():
+        try:
+            answers = merged(answers, packages.parse_answers(form, {key: text}))
+        except InvalidInput as error:
+            errors += error.errors
+    return answers, errors
+
+
+def _check(form: Form, given: Mapping[str, Any], errors: list[FieldError]) -> None:
+    """Raises `InvalidInput` with everything that is wrong, at once."""
+    try:
+        packages.complete_answers(form, given)
+    except InvalidInput as error:
+        known = {each.field for each in errors}
+        errors = errors + [each for each in error.errors if each.field not in known]
+    if errors:
+        names = ", ".join(error.field for error in errors[:5])
+        raise InvalidInput(f"{len(errors)} answer(s) cannot be used: {names}", errors=errors)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,14 +169,21 @@ def _chosen(field: FormField, text: str) -> str:
 
 
 def _from_file(file: Path) -> dict[str, Any]:
+    """Answers of a JSON or YAML file; JSON is YAML."""
+    from pitrix.packages import yamltext
+    from pitrix.packages.jsontext import JsonRefused
+
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        answers = json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongUsage(f"The answers in {file} cannot be read: {error}.") from error
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise WrongUsage(f"{file} is not JSON: {error.msg} at {place}.") from error
+        data = sys.stdin.read().encode() if str(file) == "-" else file.read_bytes()
+        answers = yamltext.read(str(file), data).value
+    except OSError as error:
+        raise WrongUsage(f"The answers in {file} cannot be read: {error.strerror}.") from error
+    except JsonRefused as error:
+        problem = error.problem
+        place = f" at line {problem.line}" if problem.line else ""
+        raise WrongUsage(
+            f"{file} is not JSON or YAML: {problem.message}{place}.", hint=problem.hint
+        ) from error
     if not isinstance(answers, dict):
         raise WrongUsage(
             f"{file} must hold a JSON object.", hint='Such as {"cluster": {"web": {"count": 2}}}'

@@ -8,7 +8,7 @@ only; a table in a pipe is never cut to a width.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from pitrix.cli.failure import Failure
 _PIPE_WIDTH = 10_000
 
 _COLOURS = {
-    **dict.fromkeys(("active", "succeeded", "indexed", "released", "healthy"), "green"),
+    **dict.fromkeys(("active", "succeeded", "indexed", "synced", "released", "healthy"), "green"),
     **dict.fromkeys(("running", "pending", "creating", "starting"), "cyan"),
     **dict.fromkeys(("stopped", "stopping", "ceasing", "suspended", "cancelled", "warning"), "yellow"),
     **dict.fromkeys(("failed", "refused", "error", "unhealthy"), "red"),
@@ -97,24 +97,6 @@ def failure(err: Console, what: Failure, *, machine: bool) -> None:
         err.print(f"  [bold]{escape(error.field or 'body')}[/]: {escape(error.message)}")
     if what.hint:
         err.print(escape(what.hint), style="dim")
-
-
-def problems(out: Console, found: Sequence[Mapping[str, Any]]) -> None:
-    """Print what lint found: where, why, and how to mend it."""
-    as_table(
-        out,
-        {
-            "WHERE": lambda p: ":".join(
-                str(part) for part in (p["file"] or "package", p.get("line")) if part
-            ),
-            "KEY": lambda p: p.get("key"),
-            "": lambda p: str(p["severity"]),
-            "WHY": lambda p: p["message"],
-            "HOW TO MEND IT": lambda p: p.get("hint"),
-        },
-        found,
-        empty="No problems.",
-    )
 
 
 def when(text: str | None) -> str:

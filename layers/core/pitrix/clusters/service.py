@@ -41,6 +41,7 @@ from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
 from pitrix.packages import service as packages
 from pitrix.packages.model import ClusterSpec, Package, RoleSpec
+from pitrix.repos.model import Repo
 from pitrix.runtimes.model import Runtime
 
 #: A plan larger than this is refused: a job's execution ends at 25,000 events (Step Functions quota), and a
@@ -87,6 +88,7 @@ class ClusterService:
         store: ClusterStore,
         catalog: Catalog,
         runtime: Callable[[Principal, str], Runtime],
+        repo: Callable[[str], Repo | None],
         quote: Callable[[Principal, ClusterSpec, Runtime], Quote],
         machines: StateMachines,
         events: EventBus,
@@ -96,6 +98,7 @@ class ClusterService:
         self._store = store
         self._catalog = catalog
         self._runtime = runtime
+        self._repo = repo
         self._quote = quote
         self._machines = machines
         self._events = events
@@ -104,15 +107,18 @@ class ClusterService:
 
     # --- deploying -----------------------------------------------------------------------------------------
 
-    def plan(self, who: Principal, request: DeployRequest) -> PlanView:
+    def plan(self, who: Principal, request: DeployRequest, *, locale: str = "en") -> PlanView:
         """Return what a deployment would create, step by step, and what it would cost.
+
+        Args:
+            locale: Language in which wrong answers are told.
 
         Raises:
             InvalidInput: an answer is wrong; names each.
             NotFound: no such app, version or runtime, for this user.
             Unprocessable: the version cannot be deployed.
         """
-        _, _, plan = self._prepare(who, request)
+        _, _, plan = self._prepare(who, request, locale)
         return PlanView(
             plan=plan,
             micros_per_hour_before=0,
@@ -120,9 +126,9 @@ class ClusterService:
             currency=plan.currency,
         )
 
-    def create(self, who: Principal, request: DeployRequest) -> Deployment:
+    def create(self, who: Principal, request: DeployRequest, *, locale: str = "en") -> Deployment:
         """Begin to deploy an application; the job tells how it goes. Raises as :meth:`plan` does."""
-        cluster, nodes, plan = self._prepare(who, request)
+        cluster, nodes, plan = self._prepare(who, request, locale)
         job = self._new_job(who, cluster, JobKind.DEPLOY, plan, {})
         cluster.transition, cluster.job_id = TRANSITIONS[JobKind.DEPLOY][0], job.job_id
         self._store.claim(cluster, job, plan.steps, nodes)
@@ -132,7 +138,9 @@ class ClusterService:
             _log.exception("a deployment of app %s was not counted", cluster.app_id)
         return Deployment(cluster=without_secrets(cluster), job=self._start(job))
 
-    def _prepare(self, who: Principal, request: DeployRequest) -> tuple[Cluster, list[Node], Plan]:
+    def _prepare(
+        self, who: Principal, request: DeployRequest, locale: str
+    ) -> tuple[Cluster, list[Node], Plan]:
         require(who, "clusters", "create")
         app = self._catalog.get_app(who, request.app_id)
         version_id = request.version_id or app.latest_version_id
@@ -144,8 +152,9 @@ class ClusterService:
                 f"Version {version.name} is {version.status}; only released ones are deployed."
             )
         runtime = self._runtime(who, request.runtime_id)
+        self._check_placement(app, runtime)
         package = self._catalog.load_package(who, version_id)
-        spec = self._render(package, request)
+        spec = self._render(package, request, locale)
         quote = self._quote(who, spec, runtime)
         cluster = self._new_cluster(who, request, app, version, runtime, spec)
         cluster.currency, cluster.micros_per_hour = quote.currency, quote.micros_per_hour
@@ -155,8 +164,15 @@ class ClusterService:
         )
         return cluster, nodes, plan
 
-    def _render(self, package: Package, request: DeployRequest) -> ClusterSpec:
-        answers = packages.complete_answers(packages.form(package), request.answers)
+    def _check_placement(self, app: App, runtime: Runtime) -> None:
+        """Refuse a runtime that the app's repository does not allow its apps to run on."""
+        repo = self._repo(app.repo_id)
+        why = repo.mismatch(runtime.provider, runtime.labels) if repo is not None else ""
+        if why:
+            raise Unprocessable(f"Runtime {runtime.name} cannot run {app.title or app.name}: {why}.")
+
+    def _render(self, package: Package, request: DeployRequest, locale: str) -> ClusterSpec:
+        answers = packages.complete_answers(packages.form(package, locale), request.answers)
         spec = packages.render(package, answers)
         machines = sum(role.machines for role in spec.roles)
         if machines == 0:

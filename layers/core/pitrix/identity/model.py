@@ -17,7 +17,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pitrix.errors import FieldError, InvalidInput, NotFound, PermissionDenied, Unauthenticated
+from pitrix.errors import (
+    FieldError,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    PitrixError,
+    RateLimited,
+    Unauthenticated,
+)
 
 #: The root of the tree of owners: whoever sits here owns everything.
 ROOT_PATH = ":"
@@ -94,9 +102,10 @@ class UserDisabled(Unauthenticated):
     title = "The account is disabled"
 
 
-#: By code: how the authorizer's refusal of a genuine token becomes the same error again in the function.
-REFUSALS: Mapping[str, type[Unauthenticated]] = {
-    kind.code: kind for kind in (TokenExpired, TokenRevoked, UserDisabled)
+#: By code: how the authorizer's refusal of a genuine token, or of a login that is tried too often, becomes
+#: the same error again in the function.
+REFUSALS: Mapping[str, type[PitrixError]] = {
+    kind.code: kind for kind in (TokenExpired, TokenRevoked, UserDisabled, RateLimited)
 }
 
 

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import bisect
 import json
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pitrix.packages.model import Problem, Severity
+from pitrix.packages.model import Problem, Severity, printable
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
 #: Values and keys of one file; a large package of the wild has about 2,000.
 MAX_VALUES = 20_000
+#: Keys given twice that are warned of, of one file.
+MAX_DUPLICATES = 20
 
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 # A string that never ends is taken to the end of the text: otherwise each of its quotes would be tried as a
@@ -34,24 +37,41 @@ class JsonRefused(Exception):
         self.problem = problem
 
 
+#: Where a value is: its 1-based line and the places of its members, by key or by index as text.  A tree and
+#: not a mapping of pointers: below one very long key those would take the square of the file's size.
+Place = tuple[int, dict[str, Any]]
+#: The members of a value that has none.  Never to be written to.
+LEAF: dict[str, Any] = {}
+
+
 @dataclass(frozen=True)
 class Document:
-    """A decoded JSON file which still knows its lines."""
+    """A decoded JSON or YAML file which still knows its lines.
+
+    Attributes:
+        place: Where the values are, when whoever decoded the file knows; otherwise it is found in a JSON
+            ``text`` when it is first asked for.
+    """
 
     file: str
     text: str
     value: Any
     warnings: tuple[Problem, ...] = ()
+    place: Place | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def _lines(self) -> dict[str, int]:
-        return _locate(self.text)
+    def _place(self) -> Place:
+        return self.place or _locate(self.text)
 
     def line(self, pointer: str) -> int:
         """The 1-based line of the value at a JSON pointer, or of its nearest parent that is there."""
-        while pointer and pointer not in self._lines:
-            pointer = pointer.rpartition("/")[0]
-        return self._lines.get(pointer, 1)
+        line, members = self._place
+        for part in pointer.split("/")[1:]:
+            below = members.get(part.replace("~1", "/").replace("~0", "~"))
+            if below is None:
+                break
+            line, members = below
+        return line
 
     def problem(
         self, pointer: str, message: str, hint: str = "", severity: Severity = Severity.ERROR
@@ -72,15 +92,19 @@ def pointer_of(parts: Any) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 
-def decode_text(file: str, data: bytes) -> tuple[str, list[Problem]]:
+def decode_text(file: str, data: bytes, limit: int = MAX_BYTES) -> tuple[str, list[Problem]]:
     """UTF-8 bytes to text; a byte order mark is dropped with a warning.
 
     Raises:
         JsonRefused: The file is too large or not UTF-8.
     """
-    if len(data) > MAX_BYTES:
+    if len(data) > limit:
+        raise JsonRefused(Problem(file=file, message=f"the file has {len(data)} bytes; the limit is {limit}"))
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise JsonRefused(
-            Problem(file=file, message=f"the file has {len(data)} bytes; the limit is {MAX_BYTES}")
+            Problem(
+                file=file, line=1, message="the file is UTF-16 or UTF-32", hint="save it as UTF-8 without BOM"
+            )
         )
     warnings = []
     if data.startswith(b"\xef\xbb\xbf"):
@@ -135,7 +159,13 @@ def parse(file: str, text: str, warnings: tuple[Problem, ...] = ()) -> Document:
         return result
 
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=keep_last)
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_int=_whole,
+            parse_float=_inexact,
+            object_pairs_hook=keep_last,
+        )
         if "\\u" in text or "\\U" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
@@ -149,23 +179,37 @@ def parse(file: str, text: str, warnings: tuple[Problem, ...] = ()) -> Document:
         ) from None
     except UnicodeEncodeError:
         raise JsonRefused(Problem(file=file, message="a string holds half of a surrogate pair")) from None
-    except ValueError as error:  # NaN and friends, or a number of thousands of digits
+    except ValueError as error:  # NaN and friends
         raise JsonRefused(Problem(file=file, message=f"not valid JSON: {error}")) from None
-    document = Document(file=file, text=text, value=value, warnings=warnings)
-    for key in dict.fromkeys(duplicates):
-        note = Problem(
+    notes = [
+        Problem(
             file=file,
             line=_line_of_last(text, key),
             severity=Severity.WARNING,
-            message=f"the key {key!r} is given more than once in one object; the last one counts",
+            message=f"the key {printable(key)!r} is given more than once in one object; the last one counts",
             hint="remove the others",
         )
-        document = Document(file=file, text=text, value=value, warnings=(*document.warnings, note))
-    return document
+        for key in list(dict.fromkeys(duplicates))[:MAX_DUPLICATES]
+    ]
+    return Document(file=file, text=text, value=value, warnings=(*warnings, *notes))
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _whole(digits: str) -> int:
+    # What is larger loses digits in most other readers, and overflows where it becomes a float.
+    if len(digits) > 20 or not -(2**63) <= (value := int(digits)) < 2**64:
+        raise ValueError(f"the number {printable(digits, 20)} does not fit into 64 bits")
+    return value
+
+
+def _inexact(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {printable(digits, 20)} is too large")
+    return value
 
 
 def _line_of_last(text: str, key: str) -> int:
@@ -199,12 +243,11 @@ def _check_size(file: str, text: str) -> None:
             raise JsonRefused(Problem(file=file, message=f"the file holds more than {MAX_VALUES} values"))
 
 
-def _locate(text: str) -> dict[str, int]:
-    """Pointer to line of every value of a valid JSON text (a member's line is its key's)."""
+def _locate(text: str) -> Place:
+    """Where every value of a valid JSON text is (a member's line is its key's)."""
     newlines = [match.start() for match in re.finditer("\n", text)]
-    lines: dict[str, int] = {}
-    stack: list[list[Any]] = []  # [pointer, next index or current key, line of that key]
-    pointer = ""
+    root: Place = (1, LEAF)
+    stack: list[list[Any]] = []  # [members, next index or current key, line of that key]
     for match in _MARK.finditer(text):
         mark, line = match[0], bisect.bisect_left(newlines, match.start()) + 1
         if mark in "}]":
@@ -223,11 +266,12 @@ def _locate(text: str) -> dict[str, int]:
             if parent[1] is None:  # an object waiting for a key
                 parent[1], parent[2] = str(json.loads(mark)), line
                 continue
-            pointer = parent[0] + pointer_of([parent[1]])
             line = parent[2] or line
-        lines[pointer] = line
-        if mark == "{":
-            stack.append([pointer, None, 0])
-        elif mark == "[":
-            stack.append([pointer, 0, 0])
-    return lines
+        place: Place = (line, {} if mark in "{[" else LEAF)
+        if stack:
+            stack[-1][0][str(stack[-1][1])] = place
+        else:
+            root = place
+        if mark in "{[":
+            stack.append([place[1], None if mark == "{" else 0, 0])
+    return root

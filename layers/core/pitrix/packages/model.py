@@ -8,9 +8,21 @@ validated ``cluster.json``).  Never reads an archive, renders a template or vali
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+_BLANKS = re.compile(r"\s+")
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """A text of a stranger as it can be shown and stored: nothing invisible, and not too long."""
+    if len(text) <= limit and text.isprintable():
+        return text
+    shown = text[: limit + 1].encode("utf-8", "backslashreplace").decode("utf-8")
+    shown = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in shown)
+    return f"{shown[:limit]}…" if len(text) > limit or len(shown) > limit else shown
 
 
 class Severity(StrEnum):
@@ -23,6 +35,8 @@ class Severity(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """One thing wrong with a package, said so that its author can mend it.
+
+    Texts are made printable and cut when it is made: a package's names and values are in them.
 
     Attributes:
         file: Path inside the package; empty for the archive itself.
@@ -38,6 +52,13 @@ class Problem:
     severity: Severity = Severity.ERROR
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        for name, limit in (("file", 300), ("key", 300), ("message", 1000), ("hint", 1000)):
+            text = getattr(self, name)
+            if limit == 1000:  # sentences: a line break of a tool's own words is a blank
+                text = _BLANKS.sub(" ", text)
+            object.__setattr__(self, name, printable(text, limit))
 
     def __str__(self) -> str:
         where = ":".join(str(part) for part in (self.file or "package", self.line or "") if part)
@@ -162,20 +183,37 @@ class FormField:
         path: The keys to walk from the root of the answers.
         default: The answer used when the user gives none; ``None`` when there is none.
         choices: The allowed answers in the order of the package; ``None`` when any may be given.
+        choice_labels: What to show for each of ``choices``, in their order; empty where the values
+            speak for themselves.
         minimum, maximum, step: Bounds of a number, both inclusive; ``None`` where open.
-        pattern: Regular expression that a text must match from its beginning.
+        exclusive_minimum, exclusive_maximum: The bound itself is not allowed.
+        min_length, max_length: Characters of a text; ``None`` where open.
+        min_items, max_items: Entries of a list; ``None`` where open.
+        shape: For ``json``: ``array``, ``object``, or empty where any value may be given.
+        pattern: Regular expression that a text must match somewhere.
         unit: Unit shown behind the input (``GiB``); empty when there is none.
         multichoice: Several of ``choices`` may be given, as a list; joined by ``separator``
             in the rendered template.
         changeable: May be changed on a running cluster.
+        changeable_when_create: May be changed from its default when a cluster is made.
+        customizable: For the choice of a size: other answers may depart from what belongs to the size.
+        auto_scale_step: By how much automatic scaling changes it; ``None`` when the package does not say.
+        multiline: The text may have several lines.
+        expanded: Shown at once (true) or folded away (false); ``None`` leaves that to who draws it.
+        system: Shown before the others.
+        resource: For a text that names something in the user's account: ``accesskey``, ``vxnet`` (a
+            network) or ``eip`` (a public address), several of them apart by blanks; otherwise empty.
         platform_provided: The platform fills it in when it is left empty (a subnet, a load
             balancer): a user need not be asked.
         tags: For ``service``: kinds of applications that may be linked to.
         limits: For ``service``: ids of the applications (and of their versions) that may be linked to.
+        allowed_operations: For ``service``: what may be done with the link later (``add``, ``modify``,
+            ``delete``).
         ports: For ``loadbalancer``: the ports of the nodes behind it.
         resource_group: The value that belongs to each of the form's ``resource_groups`` (sizes
             like "Basic" and "Standard"), in their order.
         conditions: The question counts only when each of them holds.
+        other: Keys of the package's field that this version of Pitrix keeps but does not act on.
     """
 
     key: str
@@ -186,20 +224,37 @@ class FormField:
     default: Any = None
     required: bool = False
     choices: list[Any] | None = None
+    choice_labels: list[str] = field(default_factory=list)
     minimum: float | int | None = None
     maximum: float | int | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
     step: float | int | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    shape: str = ""
     pattern: str = ""
     unit: str = ""
     multichoice: bool = False
     separator: str = ","
     changeable: bool = True
+    changeable_when_create: bool = True
+    customizable: bool = True
+    auto_scale_step: float | int | None = None
+    multiline: bool = False
+    expanded: bool | None = None
+    system: bool = False
+    resource: str = ""
     platform_provided: bool = False
     tags: list[str] = field(default_factory=list)
     limits: dict[str, list[str]] = field(default_factory=dict)
+    allowed_operations: list[str] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     resource_group: list[Any] | None = None
     conditions: list[FieldCondition] = field(default_factory=list)
+    other: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,15 +278,18 @@ class Form:
     """Everything a package asks before it can be deployed, in the order of the package.
 
     Attributes:
-        locale: Language of the labels, descriptions (``en``, ``zh-cn``).
+        locale: Language of the labels, descriptions and messages (``en``, ``zh-cn``).
         resource_groups: Names of the sizes a user may choose between; empty when there are none.
         service_params: Questions of custom services, asked when one is called (`service_form`).
+        sparse: What has neither an answer nor a default is left out of the complete answers, as the
+            values of a Helm chart want it; otherwise it gets the least value of its type.
     """
 
     locale: str = "en"
     groups: list[FormGroup] = field(default_factory=list)
     resource_groups: list[str] = field(default_factory=list)
     service_params: list[FormGroup] = field(default_factory=list)
+    sparse: bool = False
 
     def fields(self) -> list[FormField]:
         """Every field of every group, in order."""
@@ -273,6 +331,9 @@ class ServiceSpec:
         service_params: Parameters of a custom service with their defaults; ``None`` as a value
             means that it has no default and the caller must give it.
         allow_force: A cluster may be deleted though ``destroy`` failed.
+        with_replica: (backup, restore) run on the replicas too.
+        events: (get_nodes_order) the operations whose order of nodes the command decides.
+        other: Keys of the service that this version of Pitrix keeps but does not act on.
     """
 
     name: str
@@ -287,6 +348,9 @@ class ServiceSpec:
     type: str = ""
     service_params: dict[str, Any] = field(default_factory=dict)
     allow_force: bool = True
+    with_replica: bool = False
+    events: list[str] = field(default_factory=list)
+    other: dict[str, Any] = field(default_factory=dict)
 
     @property
     def custom(self) -> bool:
@@ -346,7 +410,10 @@ class RoleSpec:
         cpu: Cores of a node.
         memory_mib: Memory of a node in MiB.
         instance_class: Class of machine as the package names it.
+        instance_type: Type of a bare-metal machine, which then settles cores, memory and disks (``cpu``
+            and ``memory_mib`` are 0); otherwise empty.
         image: Image of the machines as the package names it.
+        images: Image by zone, where the package names one for each; ``image`` and ``zone`` are the first.
         container_type: ``kvm``, ``lxc``, ``docker``; empty when the package leaves it open.
         zone: Zone which the image lives in, as the package names it.
         passphraseless: ``ssh-rsa`` or ``ssh-dsa`` when nodes of the role log into each other.
@@ -355,6 +422,8 @@ class RoleSpec:
         advanced_actions: What else a user may do (``scale_horizontal``, ...).
         vertical_scaling_policy: ``parallel`` (the default) or ``sequential``.
         user_access: A user may log in to the nodes.
+        agent_installed: The image carries an agent; without one no command can be run.
+        reserved_ips: Addresses to keep for the nodes of this role, by name.
         server_id_upper_bound: Largest number a node may be given; ``None`` for no bound.
         loadbalancers: Answers of the role's load balancer fields.
         metadata: Custom metadata of the package for this role.
@@ -368,8 +437,10 @@ class RoleSpec:
     gpu: int = 0
     gpu_class: int | str | None = None
     instance_class: int | str = 0
+    instance_type: str = ""
     volumes: list[VolumeSpec] = field(default_factory=list)
     image: str = ""
+    images: dict[str, str] = field(default_factory=dict)
     container_type: str = ""
     zone: str = ""
     passphraseless: str = ""
@@ -381,6 +452,8 @@ class RoleSpec:
     advanced_actions: list[str] = field(default_factory=list)
     vertical_scaling_policy: str = "parallel"
     user_access: bool = False
+    agent_installed: bool = True
+    reserved_ips: dict[str, Any] = field(default_factory=dict)
     server_id_upper_bound: int | None = None
     loadbalancers: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)

@@ -15,6 +15,10 @@ TIMEOUT_S = 0.2
 #: Counted repeats are unrolled when a pattern is compiled, inside of each other even multiplied.
 MAX_UNROLLED = 20_000
 
+#: What only the ``regex`` package knows: patterns that call patterns (each call takes memory), and texts that
+#: match nearly.  JSON Schema has neither, nor have the clouds that packages come from.
+_CALL = re.compile(r"(?<!\\)\(\?(?:R|[+-]?\d|&|P>)")
+_NEARLY = re.compile(r"(?<!\\)(?<!\\[pPN])\{[\d\s<=+,]*[eids][\s<=\d,+eids]*[:}]")
 _REPEAT = re.compile(r"\{(\d{1,12})(?:,\d*)?\}")
 
 
@@ -30,6 +34,8 @@ def compile(pattern: str) -> Any:
     """
     import regex
 
+    if _CALL.search(pattern) or _NEARLY.search(pattern):
+        raise PatternRefused("patterns that call patterns or match nearly are not supported")
     counts = (min(int(count), MAX_UNROLLED + 1) for count in _REPEAT.findall(pattern))
     if math.prod(max(count, 1) for count in counts) > MAX_UNROLLED:
         raise PatternRefused(f"its repeats multiply to more than {MAX_UNROLLED}")

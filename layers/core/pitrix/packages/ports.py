@@ -76,7 +76,11 @@ class PackageFormat(Protocol):
 
 
 _FORMATS = {
-    "vm": "pitrix.packages.formats.vm:VmFormat",
+    # First: charts often carry a package.json of tools for JavaScript.
+    "helm": "pitrix.packages.formats.helm.format:HelmFormat",
+    # Before VM packages, which have a package.json too: its "type" tells them apart.
+    "serverless": "pitrix.packages.formats.serverless.format:ServerlessFormat",
+    "vm": "pitrix.packages.formats.vm.format:VmFormat",
 }
 
 

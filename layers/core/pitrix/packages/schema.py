@@ -58,7 +58,7 @@ def _warn_unknown(validator: Any, enabled: bool, instance: Any, schema: dict[str
     from jsonschema import ValidationError
 
     if enabled and isinstance(instance, dict):
-        for key in instance.keys() - schema.get("properties", {}).keys():
+        for key in sorted(instance.keys() - schema.get("properties", {}).keys()):
             yield ValidationError(f"the key {str(key)[:80]!r} is not known", path=[key])
 
 
@@ -70,11 +70,34 @@ def _warn_other(validator: Any, known: list[str], instance: Any, schema: dict[st
         yield ValidationError(f"{instance[:80]!r} is none of the values that are known: {shown}")
 
 
+def names() -> list[str]:
+    """The schemas there are, by the name of their file without its ending."""
+    folder = resources.files("pitrix.packages").joinpath("schemas")
+    return sorted(each.name.removesuffix(".json") for each in folder.iterdir() if each.name.endswith(".json"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """One schema, decoded; a copy that the caller may change.
+
+    Raises:
+        KeyError: There is no such schema.
+    """
+    if name not in names():
+        raise KeyError(name)
+    text = resources.files("pitrix.packages").joinpath("schemas", f"{name}.json").read_text("utf-8")
+    decoded: dict[str, Any] = json.loads(text)
+    return decoded
+
+
 @cache
 def _validator(name: str) -> Any:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
+    from referencing import Registry, Resource
 
-    text = resources.files("pitrix.packages").joinpath("schemas", f"{name}.json").read_text("utf-8")
+    def sibling(uri: str) -> Any:
+        """Another schema of ours that this one refers to by its ``$id``."""
+        return Resource.from_contents(load(uri.removeprefix("urn:pitrix:schema:")))
+
     ours = extend(Draft202012Validator, {"warnUnknown": _warn_unknown, "suggested": _warn_other})
-    return ours(json.loads(text))
+    return ours(load(name), registry=Registry(retrieve=sibling))  # type: ignore[call-arg]

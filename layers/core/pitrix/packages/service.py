@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pitrix.errors import FieldError, InvalidInput, NotFound, PackageInvalid
+from pitrix.errors import FieldError, InvalidInput, NotFound, PackageInvalid, TooLarge
 from pitrix.packages import archive, ports
-from pitrix.packages import form as forms
+from pitrix.packages.formats.helm import ignore as helm_ignore
+from pitrix.packages.forms import answers as forms
 from pitrix.packages.model import (
     ClusterSpec,
     Form,
@@ -26,10 +27,12 @@ from pitrix.packages.model import (
     Problem,
     ServiceSpec,
     Severity,
+    printable,
 )
 
 __all__ = [
     "build",
+    "changed_answers",
     "complete_answers",
     "complete_service_params",
     "default_answers",
@@ -39,11 +42,24 @@ __all__ = [
     "open_package",
     "parse_answers",
     "payload_archive",
+    "preview",
+    "release_name",
     "render",
     "scaffold",
+    "schema",
+    "schema_names",
     "service_command",
     "service_form",
+    "types",
 ]
+
+#: What a preview may weigh in an answer of the API: Lambda carries 6 MB, with all that is around it.
+PREVIEW_BYTES = 5_000_000
+
+
+def types() -> list[str]:
+    """The kinds of packages there are."""
+    return ports.types()
 
 
 def lint(source: Path | str | bytes, *, deeply: bool = False) -> list[Problem]:
@@ -59,7 +75,8 @@ def lint(source: Path | str | bytes, *, deeply: bool = False) -> list[Problem]:
         NotFound: There is nothing at that path.
     """
     files, problems = _read(source)
-    problems = problems + _lint_files(files)
+    if files or not problems:  # of what cannot even be read nothing else is worth saying
+        problems = problems + _lint_files(files)
     found = ports.detect(files)
     if deeply and found is not None:
         problems = problems + found.lint_deeply(files)
@@ -78,8 +95,11 @@ def open_package(data: bytes) -> Package:
     found = ports.detect(files)
     if errors or found is None:
         raise _invalid(errors)
+    metadata = found.metadata(files)
+    if not _is_web(metadata.get("home")):
+        metadata["home"] = ""  # a page would make a link of it; lint has warned
     return Package(
-        **found.metadata(files),
+        **metadata,
         files=files,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
         warnings=[each for each in problems if each.severity == Severity.WARNING],
@@ -145,6 +165,11 @@ def complete_answers(form: Form, answers: Mapping[str, Any] | None) -> dict[str,
     return forms.complete(form, answers)
 
 
+def changed_answers(form: Form, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs from the form's defaults in complete answers: all that Helm has to be told."""
+    return forms.overrides(form, answers)
+
+
 def parse_answers(form: Form, flat: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:
     """Nested answers from texts by field key, as a command line or an HTML form gives them.
 
@@ -179,6 +204,35 @@ def manifests(package: Package, answers: Mapping[str, Any], *, name: str) -> lis
     return ports.get(package.type).manifests(package, answers, name)
 
 
+def release_name(package: Package) -> str:
+    """A name for what a package becomes, made of its own: at most 53 characters, as Helm's releases have."""
+    return re.sub(r"[^a-z0-9-]+", "-", package.name.lower())[:53].strip("-") or "preview"
+
+
+def preview(package: Package, answers: Mapping[str, Any] | None, *, name: str = "") -> list[Manifest]:
+    """What a package becomes with these answers, small enough to be sent as one answer of the API.
+
+    Args:
+        answers: Not complete ones: what is missing is filled in.
+        name: Of the cluster, release or function; the package's own when it is empty.
+
+    Raises:
+        InvalidInput: An answer is wrong, unknown or missing; or the name cannot be used.
+        PackageInvalid: The filled-in template is not valid.
+        ServiceUnavailable: A tool that it takes is missing on this machine.
+        TooLarge: It would have more than `PREVIEW_BYTES`.
+    """
+    made = manifests(package, complete_answers(form(package), answers), name=name or release_name(package))
+    # Lambda sends an answer as JSON inside of JSON, where a new line has three characters and a quote four.
+    shown = json.dumps(json.dumps([{"path": each.path, "text": each.text} for each in made]))
+    if len(shown) > PREVIEW_BYTES:
+        raise TooLarge(
+            f"what {package.name} {package.version} becomes has more than {PREVIEW_BYTES} bytes; "
+            "render it on your own machine: pitrix package render"
+        )
+    return made
+
+
 def service_form(package: Package, role: str, service: str, locale: str = "en") -> FormGroup:
     """What a custom service of a role asks its caller; no fields when it takes no parameters.
 
@@ -191,13 +245,18 @@ def service_form(package: Package, role: str, service: str, locale: str = "en") 
         raise NotFound(f"{package.name} has no service {service!r} in role {role!r}") from None
 
 
-def complete_service_params(group: FormGroup, params: Mapping[str, Any] | None) -> dict[str, Any]:
+def complete_service_params(
+    group: FormGroup, params: Mapping[str, Any] | None, *, locale: str = "en"
+) -> dict[str, Any]:
     """Parameters of a custom service, by name, with defaults filled in, all of them checked.
+
+    Args:
+        locale: Language in which wrong parameters are told.
 
     Raises:
         InvalidInput: One `FieldError` for each parameter that is wrong, unknown or missing.
     """
-    return forms.complete(Form(groups=[group]), params)
+    return forms.complete(Form(locale=locale, groups=[group]), params)
 
 
 def service_command(service: ServiceSpec, params: Mapping[str, Any] | None = None) -> str:
@@ -211,12 +270,33 @@ def service_command(service: ServiceSpec, params: Mapping[str, Any] | None = Non
     return f"{service.cmd} {shlex.quote(json.dumps(dict(params), ensure_ascii=False))}"
 
 
+def schema_names() -> list[str]:
+    """The JSON Schemas (2020-12) of the files of packages, by name: ``cluster``, ``config``, ..."""
+    from pitrix.packages import schema as schemas
+
+    return schemas.names()
+
+
+def schema(name: str) -> dict[str, Any]:
+    """One of `schema_names`, decoded.
+
+    Raises:
+        NotFound: There is no such schema.
+    """
+    from pitrix.packages import schema as schemas
+
+    try:
+        return schemas.load(name)
+    except KeyError:
+        raise NotFound(f"there is no schema {name!r}; there is: {', '.join(schemas.names())}") from None
+
+
 def _read(source: Path | str | bytes) -> tuple[dict[str, bytes], list[Problem]]:
     if isinstance(source, bytes):
         return archive.read(source)
     path = Path(source)
     if path.is_dir():
-        return archive.read_directory(path)
+        return helm_ignore.applied(*archive.read_directory(path))
     if not path.is_file():
         raise NotFound(f"there is no package at {path}")
     if path.stat().st_size > archive.LIMITS.packed:
@@ -232,10 +312,26 @@ def _lint_files(files: Mapping[str, bytes]) -> list[Problem]:
             Problem(
                 file="",
                 message="this is no kind of package that is known",
-                hint="a VM package has package.json, config.json and cluster.json.tmpl at its root",
+                hint="a VM package has package.json, config.json and cluster.json.tmpl at its root, "
+                "a Helm chart Chart.yaml, a serverless package a package.json of that type",
             )
         ]
-    return found.lint(files)
+    problems = found.lint(files)
+    if any(each.severity == Severity.ERROR for each in problems):
+        return problems
+    home = found.metadata(files).get("home")
+    if home and not _is_web(home):
+        message = f"the home page {printable(home, 80)!r} is no address of the web; it is left out"
+        note = Problem(
+            file="", key="/home", severity=Severity.WARNING, message=message, hint="write https://…"
+        )
+        problems = [*problems, note]
+    return problems
+
+
+def _is_web(address: Any) -> bool:
+    """Whether an address can be linked to: ``javascript:`` and its like run in the page that does."""
+    return isinstance(address, str) and re.match(r"(?i)https?://[^\s/]", address) is not None
 
 
 def _invalid(errors: list[Problem]) -> PackageInvalid:

@@ -1,7 +1,7 @@
-"""Where packages come from: repositories, uploads to them, and what became of each.
+"""Where packages come from: repositories, uploads to them, syncs, and what became of each package.
 
 Owns the shapes and the layout of object keys in the packages bucket. Never touches storage.
-`service.py` uses these, `ports.py` names the stores.
+`service.py`, `indexing.py` and `syncing.py` use these, `ports.py` names the stores.
 
 Object keys say who uploaded, so that the indexer need not trust a client:
 
@@ -13,15 +13,21 @@ Object keys say who uploaded, so that the indexer need not trust a client:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, get_args
 
 RepoKind = Literal["platform", "s3", "http", "oci"]
 Visibility = Literal["public", "private"]
-Outcome = Literal["indexed", "unchanged", "refused", "removed"]
+RepoStatus = Literal["active", "deleting"]
+SyncStatus = Literal["running", "succeeded", "unchanged", "failed"]
+Outcome = Literal["indexed", "unchanged", "refused", "removed", "synced", "failed"]
 
 PLATFORM_REPO_ID: Final = "repo_platform"
+PROVENANCE: Final = ".prov"
+REMOVED_UPSTREAM: Final = "removed upstream"
+"""The reason of a version's suspension that its source's listing it again ends."""
 KINDS: Final[tuple[str, ...]] = get_args(RepoKind)
 
 
@@ -37,7 +43,9 @@ class Repo:
     ``providers`` names the clouds its apps may run on and ``selectors`` the labels that a runtime must carry
     (both empty: anywhere). ``keys`` are armored OpenPGP certificates that its packages may be signed
     with; ``require_signature`` refuses whatever none of them signed. ``auto_release`` publishes what is
-    indexed at once, without a review. ``revision`` counts writes and is the entity tag; storage sets it.
+    indexed at once, without a review. ``sync_interval_s`` is the time between two looks at a remote source, 0
+    for never by itself. A repository that is ``deleting`` is gone for everybody but the job that lets its
+    versions go. ``revision`` counts writes and is the entity tag; storage sets it.
     """
 
     repo_id: str
@@ -57,9 +65,23 @@ class Repo:
     keys: list[str] = field(default_factory=list)
     require_signature: bool = False
     auto_release: bool = False
+    sync_interval_s: int = 3600
+    status: RepoStatus = "active"
     created_at: datetime
     updated_at: datetime
     revision: int = 0
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its packages lie somewhere else than in the platform's own bucket."""
+        return self.kind != "platform"
+
+    def mismatch(self, provider: str, labels: Mapping[str, str]) -> str:
+        """Why a runtime of that cloud, with these labels, may not run its apps; empty when it may."""
+        if self.providers and provider not in self.providers:
+            return f"apps of this repository run on {', '.join(self.providers)}, not on {provider}"
+        missing = [f"{key}={value}" for key, value in self.selectors.items() if labels.get(key) != value]
+        return f"apps of this repository run on runtimes labelled {', '.join(missing)}" if missing else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +92,11 @@ class Credential:
     password: str = field(default="", repr=False)
     access_key_id: str = ""
     secret_access_key: str = field(default="", repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it says nothing, which takes a credential away."""
+        return not (self.username or self.password or self.access_key_id or self.secret_access_key)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +119,17 @@ class SourceEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """Everything that a source holds now; ``validator`` asks it for changes only, the next time."""
+    """Everything that a source holds now; ``validator`` asks it for changes only, the next time.
+
+    ``size_bytes`` is what went over the wire to learn it. ``skipped`` counts what the source lists but nobody
+    could fetch (an entry without a version, without an address, ...); ``skips`` says why, for the first 100.
+    """
 
     entries: list[SourceEntry]
     validator: str = ""
     size_bytes: int = 0
+    skipped: int = 0
+    skips: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,11 +153,130 @@ class RepoProblem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SyncCounts:
+    """What a sync found, in packages.
+
+    ``added``, ``changed`` and ``unchanged`` are published and were new, had another tag, or the same one.
+    ``refused`` break a rule now; ``removed`` were withdrawn because the source lists them no more; ``failed``
+    could not be had and are tried again; ``pending`` wait for the next sync, because one takes only so many;
+    ``skipped`` entries of the listing name no package that anybody could fetch.
+    """
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    removed: int = 0
+    failed: int = 0
+    pending: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncFailure:
+    """A package that a sync could not publish, and why."""
+
+    key: str
+    outcome: Literal["refused", "failed"]
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sync:
+    """One comparison of a repository with its source. ``by`` is who asked, ``schedule`` for nobody.
+
+    ``size_bytes`` counts what was read of the source: its listing and its packages.
+    """
+
+    sync_id: str
+    repo_id: str
+    status: SyncStatus = "running"
+    by: str = "schedule"
+    started_at: datetime
+    finished_at: datetime | None = None
+    counts: SyncCounts = SyncCounts()
+    size_bytes: int = 0
+    message: str = ""
+    failures: list[SyncFailure] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Totals:
+    """What a repository holds: apps and versions in the catalog, packages refused, bytes of packages."""
+
+    apps: int = 0
+    versions: int = 0
+    refused: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncState:
+    """Where a repository and its source stand to each other: one item, changed on condition of its revision.
+
+    ``running`` holds the repository until ``lease_until``. ``plan`` names the folder of its plan's objects,
+    once there is one, ``unfinished`` that of an earlier sync which did not come to its end. ``snapshot`` is
+    the object that holds what the last sync left, ``validator`` asks the source for changes since then; the
+    latter holds only while ``basis`` (address and signature policy) is the same. ``next_at`` is when the
+    schedule looks again, never where it is ``None``.
+    """
+
+    repo_id: str
+    running: Sync | None = None
+    lease_until: datetime | None = None
+    retry_refused: bool = False
+    plan: str = ""
+    unfinished: str = ""
+    last: Sync | None = None
+    snapshot: str = ""
+    validator: str = ""
+    basis: str = ""
+    totals: Totals = Totals()
+    failures: int = 0
+    next_at: datetime | None = None
+    revision: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepoStatistics:
+    """Figures of a repository, and how its last sync went.
+
+    Of a remote repository ``totals`` are what its source holds now. Of the platform's own bucket they count
+    what was uploaded so far, with ``versions`` that were deleted later and every upload that was ``refused``.
+    """
+
+    repo_id: str
+    totals: Totals
+    running: Sync | None
+    last_sync: Sync | None
+    next_sync_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceCheck:
+    """What was found at a repository's address: how many packages, and a few of them (``name version``)."""
+
+    valid: bool
+    packages: int
+    sample: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActionDone:
+    """What an action on a repository came to: one of these, by the action."""
+
+    sync: Sync | None = None
+    event: RepoEvent | None = None
+    check: SourceCheck | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepoEvent:
-    """What became of one object of a repository's bucket.
+    """What became of one object of a repository, or of one sync.
 
     ``duration_ms`` is wall time of reading, checking and publishing. ``problems`` is empty
-    unless ``outcome`` is ``refused``; ``message`` is a sentence for a person.
+    unless ``outcome`` is ``refused``; ``message`` is a sentence for a person. Of a sync (``outcome``
+    ``synced`` or ``failed``) ``counts`` and ``failures`` say more.
     """
 
     event_id: str
@@ -142,6 +294,9 @@ class RepoEvent:
     size_bytes: int = 0
     problems: list[RepoProblem] = field(default_factory=list)
     duration_ms: int = 0
+    sync_id: str = ""
+    counts: SyncCounts | None = None
+    failures: list[SyncFailure] = field(default_factory=list)
     at: datetime
 
 
@@ -171,17 +326,6 @@ class UploadTicket:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IndexReport:
-    """The outcome of one call of the ``index`` action; call again with ``next_cursor`` until null."""
-
-    events: list[RepoEvent]
-    indexed: int
-    unchanged: int
-    refused: int
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class LintReport:
     """All that is wrong with a package at once; ``valid`` when nothing in it is an error."""
 
@@ -195,14 +339,62 @@ class LintReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RepoRequest:
+    """A wanted repository; see `Repo`.
+
+    Without ``auto_release``, everything is released at once but in a public repository of the platform's own
+    bucket, where reviews decide. An operator makes public repositories, and nobody else.
+    """
+
+    name: str
+    kind: RepoKind = "platform"
+    description: str = ""
+    url: str = ""
+    endpoint: str = ""
+    region: str = ""
+    credential: Credential | None = field(default=None, repr=False)
+    visibility: Visibility = "private"
+    providers: list[str] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    selectors: dict[str, str] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+    require_signature: bool = False
+    auto_release: bool | None = None
+    sync_interval_s: int = 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepoPatch:
-    """What may be edited of a repository; ``None`` leaves a field as it is."""
+    """What may be edited of a repository; ``None`` leaves a field as it is.
+
+    A credential is replaced as a whole; one without any field takes it away.
+    """
 
     name: str | None = None
     description: str | None = None
+    url: str | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    credential: Credential | None = field(default=None, repr=False)
     visibility: Visibility | None = None
     providers: list[str] | None = None
     labels: dict[str, str] | None = None
+    selectors: dict[str, str] | None = None
+    keys: list[str] | None = None
+    require_signature: bool | None = None
+    auto_release: bool | None = None
+    sync_interval_s: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRequest:
+    """An address and a credential to be tried without keeping anything."""
+
+    kind: RepoKind
+    url: str = ""
+    endpoint: str = ""
+    region: str = ""
+    credential: Credential | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,8 +410,13 @@ _FILENAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,190}\.(?:tgz|tar\.g
 
 
 def is_package_filename(filename: str) -> bool:
-    """Whether a name may be uploaded: letters, digits and ``._+-``, ending in .tgz or .tar.gz."""
+    """Whether a name is one of a package: letters, digits and ``._+-``, ending in .tgz or .tar.gz."""
     return _FILENAME.fullmatch(filename) is not None
+
+
+def is_provenance_filename(filename: str) -> bool:
+    """Whether a name is that of a package's provenance file: the package's own and ``.prov``."""
+    return filename.endswith(PROVENANCE) and is_package_filename(filename.removesuffix(PROVENANCE))
 
 
 def upload_key(repo_id: str, user_id: str, filename: str) -> str:

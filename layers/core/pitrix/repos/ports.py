@@ -1,19 +1,33 @@
-"""What the repositories need of the outside: their records, the uploads' bucket, catalog, checks.
+"""What the repositories need of the outside: their records, buckets, sources, a vault, catalog, checks.
 
-Owns the interfaces only. `dynamo.py` and `s3.py` implement the first two; the others are other contexts'
-services, put together in `pitrix.bootstrap`.
+Owns the interfaces only. `dynamo.py`, `s3.py`, `aws.py`, `vault.py` and `sources/` implement those of this
+context; the others are other contexts' services, put together in `pitrix.bootstrap`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pitrix.catalog.model import Published, Visibility
 from pitrix.identity.model import Principal
-from pitrix.packages.model import Package, Problem
-from pitrix.repos.model import Credential, Fetched, Listing, Repo, RepoEvent, SourceEntry, Upload
+from pitrix.packages.model import Package, Problem, Signature
+from pitrix.repos.model import (
+    Credential,
+    Fetched,
+    Listing,
+    Repo,
+    RepoEvent,
+    SourceEntry,
+    Sync,
+    SyncState,
+    Totals,
+    Upload,
+)
+
+NOTHING = Totals()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +52,7 @@ class StoredObject:
 
     key: str
     size_bytes: int
+    etag: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +64,11 @@ class ObjectPage:
 
 
 class RepoStore(Protocol):
-    """Repositories, announced uploads, and events."""
+    """Repositories, announced uploads, events, and how syncs stand."""
 
-    def repo(self, repo_id: str) -> Repo | None: ...
+    def repo(self, repo_id: str) -> Repo | None:
+        """The repository, also one that is being deleted."""
+        ...
 
     def list_public(self, *, limit: int, cursor: str | None) -> RepoPage:
         """Those that everybody may use, by name."""
@@ -65,23 +82,37 @@ class RepoStore(Protocol):
         """Write a new repository.
 
         Raises:
-            Conflict: the id or the name is taken.
+            Conflict: the id is taken, or its owner has one of that name.
         """
         ...
 
     def save(self, before: Repo, after: Repo) -> Repo:
         """Write a changed repository.
 
+        One that becomes ``deleting`` leaves every list and gives its name back.
+
         Raises:
-            Conflict: it was changed by somebody else, or its new name is taken.
+            Conflict: it was changed by somebody else, or its owner has another one of the new name.
         """
         ...
 
-    def add_event(self, event: RepoEvent, delivery_id: str = "") -> bool:
-        """Keep an event; ``False`` when one was kept for the same delivery before."""
+    def remove(self, repo: Repo) -> None:
+        """Delete a repository's record and what is known of its syncs; gone: no effect."""
         ...
 
-    def was_delivered(self, key: str, delivery_id: str) -> bool:
+    def add_event(self, event: RepoEvent, delivery_id: str = "", *, counts: Totals = NOTHING) -> bool:
+        """Keep an event and add ``counts`` to the repository's totals, both or neither.
+
+        Returns:
+            ``False`` when an event was kept for the same delivery before.
+        """
+        ...
+
+    def totals(self, repo_id: str) -> Totals:
+        """The sum of all ``counts``."""
+        ...
+
+    def was_delivered(self, repo_id: str, key: str, delivery_id: str) -> bool:
         """Whether an event was kept for this delivery of a notification."""
         ...
 
@@ -93,12 +124,30 @@ class RepoStore(Protocol):
 
     def upload(self, key: str) -> Upload | None: ...
 
+    def sync_state(self, repo_id: str) -> SyncState | None: ...
+
+    def save_sync_state(self, state: SyncState, event: RepoEvent | None = None) -> SyncState:
+        """Write a state, and an event, on condition that the stored one has its revision (0: there is none).
+
+        Raises:
+            Conflict: somebody else wrote it in the meantime.
+        """
+        ...
+
+    def due(self, now: datetime, *, limit: int) -> list[str]:
+        """Repositories whose next look, or whose lease, is over, longest waiting first."""
+        ...
+
 
 class UploadBucket(Protocol):
     """The bucket that packages are uploaded to."""
 
-    def upload_url(self, key: str, *, size_bytes: int | None, expires_in_s: int) -> str:
-        """A presigned address that takes one PUT to ``key``, of exactly that size where it is given."""
+    def upload_url(self, key: str, *, size_bytes: int, expires_in_s: int) -> str:
+        """A presigned address that takes one PUT to ``key``, of exactly that size."""
+        ...
+
+    def let_expire(self, key: str) -> None:
+        """Have the store delete an object some days later: it was refused, and nobody needs it."""
         ...
 
     def read(self, key: str, *, at_most_bytes: int) -> bytes:
@@ -130,6 +179,7 @@ class PackageSource(Protocol):
         Raises:
             NotFound: it is listed, but not there.
             TooLarge: it is larger than ``at_most_bytes``; no more than that was read.
+            PackageInvalid: it is not what the source lists (another digest); this package's fault alone.
         """
         ...
 
@@ -156,8 +206,32 @@ class CredentialVault(Protocol):
     def delete(self, repo_id: str) -> None: ...
 
 
+class SyncObjects(Protocol):
+    """The objects that syncs keep their snapshots, plans and results in."""
+
+    def read(self, key: str) -> bytes | None:
+        """An object's bytes, ``None`` where there is none."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None: ...
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of every object below a prefix, sorted."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None: ...
+
+
+class SyncMachine(Protocol):
+    """What carries out the steps of a sync."""
+
+    def start(self, sync: Sync) -> None:
+        """Begin; a second time for the same sync: no effect."""
+        ...
+
+
 class Catalog(Protocol):
-    """The part of `pitrix.catalog.service.CatalogService` that the indexer uses."""
+    """The part of `pitrix.catalog.service.CatalogService` that repositories use."""
 
     def publish_version(
         self,
@@ -169,7 +243,17 @@ class Catalog(Protocol):
         package: Package,
         archive: bytes,
         package_key: str,
+        signature: Signature | None = None,
+        provenance: bytes | None = None,
     ) -> Published: ...
+
+    def withdraw_version(self, who: Principal, app_id: str, version_id: str, *, reason: str) -> bool: ...
+
+    def restore_version(self, who: Principal, app_id: str, version_id: str, *, reason: str) -> bool: ...
+
+    def apps_of(self, who: Principal, repo_id: str) -> Iterator[str]: ...
+
+    def withdraw_app(self, who: Principal, app_id: str, *, reason: str) -> int: ...
 
 
 class PackageChecks(Protocol):
@@ -178,3 +262,11 @@ class PackageChecks(Protocol):
     def open_package(self, data: bytes) -> Package: ...
 
     def lint(self, source: bytes) -> Sequence[Problem]: ...
+
+
+class Signatures(Protocol):
+    """The part of `pitrix.packages.provenance` that repositories use."""
+
+    def verify(
+        self, archive: bytes, filename: str, provenance: bytes | None, keys: Sequence[bytes | str]
+    ) -> Signature: ...

@@ -1,23 +1,14 @@
-"""What can be done with repositories: describe them, upload to them, index uploads, read what happened.
+"""What can be done with repositories: make, describe, look at, let go; upload to them, sync them, check.
 
-Owns the way of a package from an object in a bucket to the catalog, and the event that each attempt leaves.
-Never publishes by itself (the catalog does), never opens an archive by itself (`pitrix.packages` does), and
-never writes into the bucket it reads.
-
-A package that is wrong is refused with an event that says why, and nothing else changes; only what is wrong
-with *us* is raised, so that the notification is delivered again and ends in the dead-letter queue at last.
+Owns who sees and who changes a repository, and that an address and its credential are tried before they are
+saved. A credential comes in, goes into the vault, and never comes out. Next: `indexing.py` (one package into
+the catalog), `syncing.py` and `sync_steps.py` (a repository against its source), `rules.py` (its fields).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
-import re
-import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Final
 
 from pitrix import ids
@@ -27,48 +18,52 @@ from pitrix.errors import (
     FieldError,
     InvalidInput,
     NotFound,
-    PackageInvalid,
     PermissionDenied,
     PitrixError,
     PreconditionFailed,
+    SourceUnavailable,
+    Unprocessable,
 )
-from pitrix.events import EventBus
 from pitrix.identity.model import ROOT_PATH, Principal, require
-from pitrix.packages.model import Problem, Severity
 from pitrix.paging import chain
+from pitrix.repos import linting, rules
+from pitrix.repos.indexing import MAX_PACKAGE_BYTES, MAX_PROVENANCE_BYTES, Indexer
 from pitrix.repos.model import (
-    KINDS,
     PLATFORM_REPO_ID,
-    IndexReport,
+    Credential,
     LintReport,
-    Outcome,
     Repo,
     RepoEvent,
     RepoPatch,
-    RepoProblem,
+    RepoRequest,
+    RepoStatistics,
+    SourceCheck,
+    SourceRequest,
+    Sync,
     Upload,
     UploadTicket,
-    Visibility,
     is_package_filename,
+    is_provenance_filename,
     parse_key,
     tenant_of,
     upload_key,
 )
-from pitrix.repos.ports import Catalog, EventPage, PackageChecks, RepoPage, RepoStore, UploadBucket
-from pitrix.table import decode_cursor, encode_cursor
+from pitrix.repos.ports import (
+    CredentialVault,
+    EventPage,
+    PackageChecks,
+    RepoPage,
+    RepoStore,
+    Sources,
+    UploadBucket,
+)
+from pitrix.repos.syncing import Syncs, next_look
 
-#: The largest archive that is taken: what `pitrix.packages` opens, and one function holds in memory.
-MAX_PACKAGE_BYTES: Final = 32 * 1024 * 1024
-#: The largest archive that fits, as Base64, into the 6 MB that a function may be sent.
-MAX_INLINE_BYTES: Final = 4 * 1024 * 1024
 UPLOAD_EXPIRES_IN_S: Final = 900
-#: Objects looked at by one call of the ``index`` action, and the time after which it stops taking up more:
-#: the API answers within 29 s.
-INDEXED_AT_ONCE: Final = 20
-INDEXING_TIME_S: Final = 15.0
-#: An event is one item of at most 400 KB, and a package may be hostile: so many problems are kept, so long.
-PROBLEMS_KEPT: Final = 100
-PROBLEM_LENGTH: Final = 500
+#: Packages that a check of an address names.
+SAMPLE: Final = 5
+#: Fields whose change has the address tried again.
+_ADDRESS: Final = ("url", "endpoint", "region")
 
 _log = logging.getLogger("pitrix")
 
@@ -81,19 +76,21 @@ class ReposService:
         *,
         repos: RepoStore,
         bucket: UploadBucket,
-        catalog: Catalog,
         packages: PackageChecks,
-        events: EventBus,
+        indexer: Indexer,
+        syncs: Syncs,
+        sources: Sources,
+        vault: CredentialVault,
         clock: Clock,
-        stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repos = repos
         self._bucket = bucket
-        self._catalog = catalog
         self._packages = packages
-        self._events = events
+        self._indexer = indexer
+        self._syncs = syncs
+        self._sources = sources
+        self._vault = vault
         self._clock = clock
-        self._stopwatch = stopwatch
 
     # --- repositories --------------------------------------------------------------------------------------
 
@@ -124,57 +121,72 @@ class ReposService:
         """
         require(who, "repos", "read")
         repo = self._repos.repo(repo_id)
-        if repo is None or not _sees(who, repo):
+        if repo is None or repo.status == "deleting" or not _sees(who, repo):
             raise NotFound(f"Repository {repo_id} does not exist.")
         return repo
 
-    def create_repo(
-        self,
-        who: Principal,
-        *,
-        name: str,
-        kind: str = "platform",
-        description: str = "",
-        visibility: Visibility = "private",
-        providers: Sequence[str] = (),
-        labels: dict[str, str] | None = None,
-    ) -> Repo:
-        """Add a repository: a new prefix of the platform's bucket, owned by the caller's owner path.
+    def create_repo(self, who: Principal, request: RepoRequest) -> Repo:
+        """Add a repository, owned by the caller's owner path. A remote one is tried first, then synced.
 
         Raises:
-            InvalidInput: a bad field, by name; a kind other than ``platform`` is one.
+            InvalidInput, Unprocessable: a bad field, by name; or nothing can be read at the address.
             PermissionDenied: a public repository is an operator's to make.
-            Conflict: the name is taken.
+            Conflict: the caller's owner path has one of that name.
         """
         require(who, "repos", "create")
-        if kind not in KINDS:
-            known = ", ".join(KINDS)
-            raise _invalid("kind", f"is {kind!r}; the kinds that can be connected are: {known}")
-        if visibility == "public":
+        if request.visibility == "public":
             _only_operator(who, "make a public repository")
         now = self._clock.now()
+        credential = request.credential
+        released = request.visibility == "private" or request.kind != "platform"
         repo = Repo(
             repo_id=ids.new("repo"),
-            name=name,
-            description=description,
-            visibility=visibility,
+            name=request.name,
+            description=request.description,
+            kind=request.kind,
+            url=request.url,
+            endpoint=request.endpoint,
+            region=request.region,
+            has_credential=credential is not None and not credential.is_empty,
+            visibility=request.visibility,
             owner_path=who.owner_path,
             owner_id=who.user_id,
-            providers=list(providers),
-            labels=dict(labels or {}),
+            providers=list(request.providers),
+            labels=dict(request.labels),
+            selectors=dict(request.selectors),
+            keys=list(request.keys),
+            require_signature=request.require_signature,
+            auto_release=released if request.auto_release is None else request.auto_release,
+            sync_interval_s=request.sync_interval_s,
             created_at=now,
             updated_at=now,
         )
-        _check(repo)
+        rules.check(repo)
+        rules.check_keys(repo.keys)
+        if repo.is_remote:
+            self._tried(repo, credential)
+        # The record comes first, so that a credential always has one that finds it, whatever breaks between.
         try:
-            return self._repos.create(repo)
+            repo = self._repos.create(repo)
         except Conflict:
-            raise Conflict(f"The name {name!r} is taken by another repository.") from None
+            raise Conflict(f"You have a repository named {request.name!r} already.") from None
+        if repo.has_credential and credential is not None:
+            try:
+                self._vault.put(repo.repo_id, credential)
+            except Exception:
+                self._repos.save(repo, replace(repo, status="deleting"))
+                self._repos.remove(repo)
+                raise
+        if repo.is_remote:
+            self._sync_soon(repo, who)
+        return repo
 
     def edit_repo(
         self, who: Principal, repo_id: str, patch: RepoPatch, *, if_revision: int | None = None
     ) -> Repo:
-        """Change how a repository is described; the owner's right. Apps already indexed stay as they are.
+        """Change a repository; the owner's right. Apps that it holds stay as they are.
+
+        A new address or credential is tried first, and the repository is then synced.
 
         Args:
             if_revision: The revision the caller read (``If-Match``); ``None`` overwrites.
@@ -182,7 +194,8 @@ class ReposService:
         Raises:
             NotFound, PermissionDenied: not seen; seen but not owned.
             PreconditionFailed: it was changed since that revision.
-            Conflict: the new name is taken.
+            InvalidInput, Unprocessable: as for ``create_repo``.
+            Conflict: the owner has another one of the new name.
         """
         require(who, "repos", "update")
         repo = self._owned(who, repo_id)
@@ -190,22 +203,159 @@ class ReposService:
             raise PreconditionFailed(f"Repository {repo_id} was changed since you read it; read it again.")
         if patch.visibility == "public" and repo.visibility != "public":
             _only_operator(who, "make a repository public")
-        after = replace(
-            repo,
-            name=repo.name if patch.name is None else patch.name,
-            description=repo.description if patch.description is None else patch.description,
-            visibility=repo.visibility if patch.visibility is None else patch.visibility,
-            providers=repo.providers if patch.providers is None else patch.providers,
-            labels=repo.labels if patch.labels is None else patch.labels,
-            updated_at=self._clock.now(),
-        )
-        _check(after)
+        credential = patch.credential
+        given = {
+            name: value
+            for name in patch.__slots__
+            if name != "credential" and (value := getattr(patch, name)) is not None
+        }
+        after = replace(repo, **given, updated_at=self._clock.now())
+        if credential is not None:
+            after = replace(after, has_credential=not credential.is_empty)
+        rules.check(after)
+        if patch.keys is not None:
+            rules.check_keys(after.keys)
+        moved = credential is not None or any(getattr(after, f) != getattr(repo, f) for f in _ADDRESS)
+        if moved and after.is_remote:
+            kept = self._vault.get(repo_id) if credential is None and repo.has_credential else credential
+            self._tried(after, kept)
         try:
-            return self._repos.save(repo, after)
+            after = self._repos.save(repo, after)
         except Conflict:
             raise Conflict(
-                f"The name {after.name!r} is taken, or the repository was changed just now; read it again."
+                f"You have a repository named {after.name!r} already, or this one was changed just now."
             ) from None
+        if credential is not None and after.has_credential:
+            self._vault.put(repo_id, credential)
+        elif credential is not None:
+            self._vault.delete(repo_id)
+        judged = (after.keys, after.require_signature) != (repo.keys, repo.require_signature)
+        if after.is_remote and (moved or judged):
+            self._sync_soon(after, who)
+        elif after.sync_interval_s != repo.sync_interval_s:
+            self._syncs.look_at(after, next_look(after, self._clock.now()))
+        return after
+
+    def delete_repo(self, who: Principal, repo_id: str) -> None:
+        """Let a repository go; the owner's right. It is gone at once, for everybody.
+
+        Its versions are then suspended, with the reason, by a last sync in the background: they cannot be
+        deployed any more, and what clusters run of them stays. Deleting one again that is still being
+        deleted sets that going again.
+
+        Raises:
+            NotFound, PermissionDenied: not seen; seen but not owned.
+            Conflict: it is the platform's own.
+        """
+        require(who, "repos", "delete")
+        repo = self._repos.repo(repo_id)
+        if repo is None or repo.status == "active" or not who.owns(repo.owner_path):
+            repo = self._owned(who, repo_id)
+        if repo_id == PLATFORM_REPO_ID:
+            raise Conflict("This is the platform's own repository; it cannot be deleted.")
+        if repo.status == "active":
+            gone = replace(repo, status="deleting", has_credential=False, updated_at=self._clock.now())
+            try:
+                repo = self._repos.save(repo, gone)
+            except Conflict:
+                raise Conflict(f"Repository {repo_id} was changed just now; try again.") from None
+        self._vault.delete(repo_id)
+        # Should a sync be under way, it notices, and the last one follows it.
+        self._syncs.look_at(repo, self._clock.now())
+        self._sync_soon(repo, who)
+
+    def statistics(self, who: Principal, repo_id: str) -> RepoStatistics:
+        """Figures of a repository; who does not own it is not told which packages failed."""
+        repo = self.get_repo(who, repo_id)
+        state = self._syncs.state(repo_id)
+        last = state.last
+        if last is not None and not who.owns(repo.owner_path):
+            last = replace(last, failures=[], by="", message="")
+        return RepoStatistics(
+            repo_id=repo_id,
+            totals=state.totals if repo.is_remote else self._repos.totals(repo_id),
+            running=state.running if who.owns(repo.owner_path) else None,
+            last_sync=last,
+            next_sync_at=state.next_at,
+        )
+
+    # --- sources -------------------------------------------------------------------------------------------
+
+    def check_source(self, who: Principal, request: SourceRequest) -> SourceCheck:
+        """Try an address and a credential; keeps nothing.
+
+        Raises:
+            InvalidInput, Unprocessable: nothing can be read there; names the field.
+        """
+        require(who, "repos", "create")
+        now = self._clock.now()
+        credential = request.credential
+        repo = Repo(
+            repo_id="repo_new",
+            name="new",
+            kind=request.kind,
+            url=request.url,
+            endpoint=request.endpoint,
+            region=request.region,
+            has_credential=credential is not None and not credential.is_empty,
+            owner_path=who.owner_path,
+            owner_id=who.user_id,
+            created_at=now,
+            updated_at=now,
+        )
+        rules.check(repo)
+        return self._tried(repo, credential)
+
+    def check_repo(self, who: Principal, repo_id: str) -> SourceCheck:
+        """Try the address of a repository with the credential that is kept; the owner's right.
+
+        Raises:
+            NotFound, PermissionDenied: not seen; seen but not owned.
+            InvalidInput, Unprocessable: nothing can be read there; names the field.
+        """
+        require(who, "repos", "update")
+        repo = self._owned(who, repo_id)
+        return self._tried(repo, self._vault.get(repo_id) if repo.has_credential else None)
+
+    def sync(self, who: Principal, repo_id: str, *, retry_refused: bool = False) -> Sync:
+        """Compare a repository with its source now; the owner's right.
+
+        Of the platform's own bucket every object is looked at that changed since the last time.
+
+        Args:
+            retry_refused: Also look at packages again that were refused and did not change.
+
+        Returns:
+            The sync that was started, or the one that is under way.
+
+        Raises:
+            NotFound, PermissionDenied: not seen; seen but not owned.
+        """
+        require(who, "repos", "index")
+        repo = self._owned(who, repo_id)
+        return self._syncs.start(repo, by=who.user_id, retry_refused=retry_refused)
+
+    def index_one(self, who: Principal, repo_id: str, key: str) -> RepoEvent:
+        """Index one object of the platform's bucket again; its uploader's or the repository's owner's right.
+
+        Raises:
+            NotFound: of the repository, or no such object of the caller's.
+        """
+        require(who, "repos", "index")
+        repo = self.get_repo(who, repo_id)
+        self._own_object(who, repo, key)
+        event = self._indexer.index_object(who, key)
+        if event is None:
+            raise NotFound(f"Repository {repo.repo_id} has no upload {key!r}.")
+        return event
+
+    def index_object(self, who: Principal, key: str, *, delivery_id: str = "") -> RepoEvent | None:
+        """An object came into the bucket: see `Indexer.index_object`."""
+        return self._indexer.index_object(who, key, delivery_id=delivery_id)
+
+    def object_removed(self, who: Principal, key: str, *, delivery_id: str = "") -> RepoEvent | None:
+        """An object left the bucket: see `Indexer.object_removed`."""
+        return self._indexer.object_removed(who, key, delivery_id=delivery_id)
 
     def ensure_platform_repo(self, who: Principal) -> Repo:
         """The platform's own repository, made if it is missing; what exists stays as it is.
@@ -250,29 +400,33 @@ class ReposService:
 
     # --- uploads -------------------------------------------------------------------------------------------
 
-    def start_upload(
-        self, who: Principal, repo_id: str, *, filename: str, size_bytes: int | None = None
-    ) -> UploadTicket:
+    def start_upload(self, who: Principal, repo_id: str, *, filename: str, size_bytes: int) -> UploadTicket:
         """Announce an upload and say where to send it. The address takes that one file and nothing else.
 
         Args:
-            size_bytes: The archive's size; if given, S3 refuses a body of another one.
+            filename: Of the package, or with ``.prov`` of its provenance file.
+            size_bytes: Its size; S3 refuses a body of another one.
 
         Raises:
             PermissionDenied: the caller's role may not publish.
             NotFound: no such repository for the caller.
             InvalidInput: the file's name or size is not acceptable.
+            Conflict: the repository's packages lie elsewhere.
         """
         require(who, "repos", "push")
         repo = self.get_repo(who, repo_id)
+        if repo.is_remote:
+            raise Conflict(f"Repository {repo.name} takes no uploads: its packages come from {repo.url}.")
         errors = []
-        if not is_package_filename(filename):
+        is_provenance = is_provenance_filename(filename)
+        if not is_package_filename(filename) and not is_provenance:
             message = "must be letters, digits and ._+-, ending in .tgz or .tar.gz (guestbook-1.0.0.tgz)"
-            errors.append(FieldError("filename", message))
-        if size_bytes is not None and not 0 < size_bytes <= MAX_PACKAGE_BYTES:
-            errors.append(FieldError("size_bytes", f"must be from 1 to {MAX_PACKAGE_BYTES}"))
+            errors.append(FieldError("filename", f"{message}, or that and .prov"))
+        limit = MAX_PROVENANCE_BYTES if is_provenance else MAX_PACKAGE_BYTES
+        if not 0 < size_bytes <= limit:
+            errors.append(FieldError("size_bytes", f"must be from 1 to {limit}"))
         if errors:
-            raise InvalidInput(" ".join(f"{e.field} {e.message}." for e in errors), errors=errors)
+            raise rules.refused(errors)
         key = upload_key(repo.repo_id, who.user_id, filename)
         self._repos.announce(
             Upload(
@@ -291,7 +445,7 @@ class ReposService:
             key=key,
             headers={},
             expires_in_s=UPLOAD_EXPIRES_IN_S,
-            max_size_bytes=MAX_PACKAGE_BYTES,
+            max_size_bytes=limit,
         )
 
     def validate(
@@ -305,7 +459,7 @@ class ReposService:
         """Everything that is wrong with a package, without publishing it.
 
         Args:
-            package: The archive as Base64, of at most `MAX_INLINE_BYTES`; or else
+            package: The archive as Base64, of at most `linting.MAX_INLINE_BYTES`; or else
             repo_id, key: an object that the caller uploaded before.
 
         Raises:
@@ -317,164 +471,40 @@ class ReposService:
             message = "give either package (Base64) or repo_id and key"
             raise InvalidInput(f"{message}.", errors=[FieldError("package", message)])
         if package is not None:
-            data = _decoded(package)
+            data = linting.decoded(package)
         else:
             self._own_object(who, self.get_repo(who, repo_id or PLATFORM_REPO_ID), key or "")
             data = self._bucket.read(key or "", at_most_bytes=MAX_PACKAGE_BYTES)
-        return self._linted(data)
-
-    def index(
-        self, who: Principal, repo_id: str, *, key: str | None = None, cursor: str | None = None
-    ) -> IndexReport:
-        """Index one object again, or all of a repository, some at a time: call on while there is a cursor.
-
-        Raises:
-            NotFound, PermissionDenied: of the repository, or no such object of the caller's.
-        """
-        require(who, "repos", "index")
-        repo = self.get_repo(who, repo_id)
-        if key is not None:
-            self._own_object(who, repo, key)
-            event = self.index_object(who, key)
-            return _report([event] if event else [], None)
-        self._owned(who, repo_id)
-        digest = f"index:{repo_id}"
-        after = decode_cursor(cursor, digest).get("after") if cursor else None
-        page = self._bucket.list_objects(f"{repo_id}/", limit=INDEXED_AT_ONCE, cursor=after)
-        events: list[RepoEvent] = []
-        began = self._stopwatch()
-        for found in page.objects:
-            event = self.index_object(who, found.key)
-            if event is not None:
-                events.append(event)
-            if self._stopwatch() - began > INDEXING_TIME_S and found != page.objects[-1]:
-                return _report(events, encode_cursor(digest, {"after": found.key}))
-        more = page.next_cursor
-        return _report(events, encode_cursor(digest, {"after": more}) if more else None)
-
-    # --- the indexer ---------------------------------------------------------------------------------------
-
-    def index_object(self, who: Principal, key: str, *, delivery_id: str = "") -> RepoEvent | None:
-        """Publish what lies under ``key`` of the bucket, and leave an event that says what came of it.
-
-        Reads the object as it is now, so notifications may come twice, late or out of order: the same bytes
-        under the same name and version change nothing.
-
-        Args:
-            key: The object's key, decoded.
-            delivery_id: Names one delivery of a notification; a second one for the same leaves no event.
-
-        Returns:
-            The event; ``None`` when there was nothing to do (no repository of ours, or delivered before).
-
-        Raises:
-            Exception: whatever is not the package's fault; deliver the notification again.
-        """
-        require(who, "repos", "index")
-        parts = parse_key(key)
-        repo = None if parts is None else self._repos.repo(parts.repo_id)
-        if parts is None or repo is None:
-            _log.warning("object %r belongs to no repository; left alone", key)
-            return None
-        if delivery_id and self._repos.was_delivered(key, delivery_id):
-            return None
-        began = self._stopwatch()
-        upload = None if parts.user_id is None else self._repos.upload(key)
-        uploader = self._uploader(repo, upload)
-        event = RepoEvent(
-            event_id=ids.new("rev"),
-            repo_id=repo.repo_id,
-            outcome="refused",
-            key=key,
-            message="",
-            owner_path=uploader.owner_path,
-            uploaded_by=uploader.user_id,
-            at=self._clock.now(),
-        )
-        if parts.user_id is not None and upload is None:
-            message = "Nobody announced this upload: ask POST /v1/repos/{repo_id}/packages for an address."
-            event = replace(event, message=message)
-        elif not is_package_filename(parts.filename):
-            message = f"{parts.filename!r} is no name of a package: it must end in .tgz or .tar.gz."
-            event = replace(event, message=message)
-        else:
-            event = self._publish(uploader, repo, event)
-        event = replace(event, duration_ms=round((self._stopwatch() - began) * 1000))
-        if not self._repos.add_event(event, delivery_id):
-            return None
-        self._tell(event)
-        return event
-
-    def object_removed(self, who: Principal, key: str, *, delivery_id: str = "") -> RepoEvent | None:
-        """Note that an upload was deleted from the bucket. What was published from it stays."""
-        require(who, "repos", "index")
-        parts = parse_key(key)
-        repo = None if parts is None else self._repos.repo(parts.repo_id)
-        if parts is None or repo is None:
-            return None
-        uploader = self._uploader(repo, self._repos.upload(key) if parts.user_id else None)
-        event = RepoEvent(
-            event_id=ids.new("rev"),
-            repo_id=repo.repo_id,
-            outcome="removed",
-            key=key,
-            message="The upload was deleted from the bucket; what was published from it stays.",
-            owner_path=uploader.owner_path,
-            uploaded_by=uploader.user_id,
-            at=self._clock.now(),
-        )
-        return event if self._repos.add_event(event, delivery_id) else None
+        return linting.report(self._packages, data)
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _publish(self, uploader: Principal, repo: Repo, event: RepoEvent) -> RepoEvent:
-        """Read, open and publish; the package's faults become a refusal, all others are raised."""
-        try:
-            archive = self._bucket.read(event.key, at_most_bytes=MAX_PACKAGE_BYTES)
-        except NotFound:
-            return replace(event, outcome="removed", message="The object was gone before it could be read.")
-        except PitrixError as error:
-            return _refused(event, error)
-        event = replace(event, size_bytes=len(archive), digest=f"sha256:{sha256(archive).hexdigest()}")
-        try:
-            package = self._packages.open_package(archive)
-            event = replace(event, name=package.name, version=package.version)
-            published = self._catalog.publish_version(
-                uploader,
-                repo_id=repo.repo_id,
-                visibility=repo.visibility,
-                auto_release=repo.auto_release,
-                package=package,
-                archive=archive,
-                package_key=event.key,
-            )
-        except PitrixError as error:
-            if error.status >= 500:
-                raise
-            return _refused(event, error)
-        said: dict[str, str] = {
-            "indexed": f"{package.name} {package.version} is published.",
-            "unchanged": f"{package.name} {package.version} was published before; nothing changed.",
-        }
-        outcome: Outcome = published.outcome
-        return replace(
-            event,
-            outcome=outcome,
-            message=said[outcome],
-            app_id=published.app.app_id,
-            version_id=published.version.version_id,
-            problems=[_problem(problem) for problem in package.warnings[:PROBLEMS_KEPT]],
-        )
+    def _tried(self, repo: Repo, credential: Credential | None) -> SourceCheck:
+        """What is at a repository's address.
 
-    @staticmethod
-    def _uploader(repo: Repo, upload: Upload | None) -> Principal:
-        """Who stands behind an object: whom the API wrote down, else the repository's owner.
-
-        Whoever can write to the bucket without the API holds the operator's keys to it.
+        Raises:
+            InvalidInput, Unprocessable: nothing that can be read; names the field.
         """
-        if upload is not None:
-            return Principal(upload.user_id, upload.username, upload.role, upload.owner_path)
-        return Principal(repo.owner_id, "repository", "vendor", repo.owner_path)
+        used = None if credential is None or credential.is_empty else credential
+        try:
+            listing = self._sources.connect(repo, used).listing()
+        except SourceUnavailable as error:
+            raise Unprocessable(error.detail, errors=[FieldError("url", error.detail)]) from None
+        except PitrixError as error:
+            if error.status >= 500 or error.errors:
+                raise
+            field = "credential" if "credential" in error.detail else "url"
+            raise type(error)(error.detail, errors=[FieldError(field, error.detail)]) from None
+        entries = [] if listing is None else listing.entries
+        sample = [f"{e.name} {e.version}".strip() or e.key for e in entries[:SAMPLE]]
+        return SourceCheck(valid=True, packages=len(entries), sample=sample)
+
+    def _sync_soon(self, repo: Repo, who: Principal) -> None:
+        """Start a sync; where that fails, the schedule does it."""
+        try:
+            self._syncs.start(repo, by=who.user_id)
+        except Exception:
+            _log.exception("the sync of %s did not start", repo.repo_id)
 
     def _owned(self, who: Principal, repo_id: str) -> Repo:
         repo = self.get_repo(who, repo_id)
@@ -497,30 +527,6 @@ class ReposService:
                 return
         raise NotFound(f"Repository {repo.repo_id} has no upload {key!r}.")
 
-    def _linted(self, data: bytes) -> LintReport:
-        problems = list(self._packages.lint(data))
-        report = LintReport(
-            valid=not any(problem.severity == Severity.ERROR for problem in problems),
-            problems=[_problem(problem) for problem in problems],
-            digest=f"sha256:{sha256(data).hexdigest()}",
-            size_bytes=len(data),
-        )
-        if not report.valid:
-            return report
-        package = self._packages.open_package(data)
-        return replace(report, name=package.name, version=package.version, title=package.title)
-
-    def _tell(self, event: RepoEvent) -> None:
-        type_ = {"indexed": "PackageIndexed", "refused": "PackageRefused"}.get(event.outcome)
-        if type_ is None:
-            return
-        data = {"repo_id": event.repo_id, "key": event.key, "message": event.message}
-        try:
-            self._events.publish(type_, event.event_id, data)
-        except Exception:
-            # The event is stored already; to fail now would index the object again for nothing.
-            _log.exception("event %s of %s was not published", type_, event.event_id)
-
 
 # --- values ------------------------------------------------------------------------------------------------
 
@@ -532,80 +538,3 @@ def _sees(who: Principal, repo: Repo) -> bool:
 def _only_operator(who: Principal, what: str) -> None:
     if not who.owns(ROOT_PATH):
         raise PermissionDenied(f"Only an operator may {what}.")
-
-
-def _invalid(field: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{field} {message}.", errors=[FieldError(field, message)])
-
-
-_NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,58}[^\W_])?")
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
-
-
-def _check(repo: Repo) -> None:
-    """Refuse a repository with bad fields, naming each.
-
-    Raises:
-        InvalidInput: see above.
-    """
-    errors = []
-    if not _NAME.fullmatch(repo.name):
-        errors.append(FieldError("name", "must be 1 to 60 letters, digits, spaces and ._-, not at the ends"))
-    if len(repo.description) > 1000:
-        errors.append(FieldError("description", "must have at most 1000 characters"))
-    if len(repo.providers) > 20 or not all(_LABEL.fullmatch(provider) for provider in repo.providers):
-        errors.append(FieldError("providers", "must be at most 20 names of clouds"))
-    if len(repo.labels) > 20:
-        errors.append(FieldError("labels", "must be at most 20"))
-    for key, value in repo.labels.items():
-        if not _LABEL.fullmatch(key) or (value and not _LABEL.fullmatch(value)):
-            errors.append(FieldError(f"labels.{key}", "and its value may be 63 letters, digits and ._/-"))
-    if errors:
-        raise InvalidInput(" ".join(f"{e.field} {e.message}." for e in errors), errors=errors)
-
-
-def _decoded(package: str) -> bytes:
-    if len(package) > MAX_INLINE_BYTES * 4 // 3 + 4:
-        raise _invalid("package", f"is larger than {MAX_INLINE_BYTES:,} bytes; upload it and give its key")
-    try:
-        return base64.b64decode(package, validate=True)
-    except (binascii.Error, ValueError):
-        raise _invalid("package", "is not Base64") from None
-
-
-def _refused(event: RepoEvent, error: PitrixError) -> RepoEvent:
-    problems = error.problems if isinstance(error, PackageInvalid) else []
-    return replace(
-        event,
-        outcome="refused",
-        message=_clipped(error.detail),
-        problems=[_problem(problem) for problem in problems[:PROBLEMS_KEPT]],
-    )
-
-
-def _problem(problem: Problem) -> RepoProblem:
-    return RepoProblem(
-        file=_clipped(problem.file),
-        line=problem.line or None,
-        key=_clipped(problem.key),
-        severity=str(problem.severity),
-        message=_clipped(problem.message),
-        hint=_clipped(problem.hint),
-    )
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= PROBLEM_LENGTH else text[: PROBLEM_LENGTH - 1] + "…"
-
-
-def _report(events: list[RepoEvent], next_cursor: str | None) -> IndexReport:
-    def count(outcome: Outcome) -> int:
-        return sum(event.outcome == outcome for event in events)
-
-    return IndexReport(
-        events=events,
-        indexed=count("indexed"),
-        unchanged=count("unchanged"),
-        refused=count("refused"),
-        next_cursor=next_cursor,
-    )

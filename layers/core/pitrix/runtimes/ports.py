@@ -1,6 +1,6 @@
 """What runtimes need of the outside: their records, a vault for credentials, and the registry of clouds.
 
-``dynamo.py`` and ``vault.py`` implement the first two; the third is the package ``providers``.
+``dynamo.py`` implements the first, `pitrix.vault` the second; the third is the package ``providers``.
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""Serverless packages: functions with triggers as plain code, or a template, for AWS, Azure and Knative.
+
+Owns what the files of such a package mean together.  The parts are elsewhere: ``schemas/serverless.json``
+says what the manifest may hold and is its documentation, `serverless.lint` tells what is wrong,
+`serverless.answers` and `serverless.cfn` ask, `serverless.sam`, `serverless.azure` and `serverless.knative`
+say what the answers become, `serverless.tools` runs cfn-lint and imports an app of Azure where its author
+asks for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pitrix.errors import CapabilityMissing
+from pitrix.packages.formats import shared
+from pitrix.packages.formats.serverless import answers as serverless_answers
+from pitrix.packages.formats.serverless import azure as serverless_azure
+from pitrix.packages.formats.serverless import cfn as serverless_cfn
+from pitrix.packages.formats.serverless import knative as serverless_knative
+from pitrix.packages.formats.serverless import lint as serverless_lint
+from pitrix.packages.formats.serverless import manifest as serverless_manifest
+from pitrix.packages.formats.serverless import sam as serverless_sam
+from pitrix.packages.formats.serverless.answers import Answers
+from pitrix.packages.formats.serverless.manifest import AWS, AZURE, KNATIVE, RUNTIMES
+from pitrix.packages.formats.vm.format import VmFormat
+from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem, Severity
+from pitrix.packages.ports import Files
+
+
+class ServerlessFormat:
+    """The `PackageFormat` of functions."""
+
+    type = "serverless"
+
+    def matches(self, files: Files) -> bool:
+        return serverless_manifest.is_serverless(files)
+
+    def lint(self, files: Files) -> list[Problem]:
+        return serverless_lint.lint(files)
+
+    def lint_deeply(self, files: Files) -> list[Problem]:
+        # The tools are given what can be deployed: of a broken manifest they would only repeat what is known.
+        if any(each.severity == Severity.ERROR for each in self.lint(files)):
+            return []
+        from pitrix.packages.formats.serverless import tools as serverless_tools
+
+        return serverless_tools.lint(files)
+
+    def metadata(self, files: Files) -> dict[str, Any]:
+        return {**VmFormat().metadata(files), "type": self.type}
+
+    def form(self, package: Package, locale: str) -> Form:
+        manifest, messages = (
+            serverless_answers.manifest_of(package),
+            shared.translations(package.files, locale),
+        )
+        if manifest.template and AWS in manifest.targets:
+            return serverless_cfn.form(_template(package, manifest.template), messages, locale)
+        return serverless_answers.asked(manifest, package.files, messages, locale)
+
+    def service_form(self, package: Package, role: str, service: str, locale: str) -> FormGroup:
+        raise KeyError(service)  # functions have no custom services
+
+    def render(self, package: Package, answers: Mapping[str, Any], links: Mapping[str, str]) -> ClusterSpec:
+        targets = serverless_answers.manifest_of(package).targets
+        runtimes = " or ".join(RUNTIMES[each] for each in targets)
+        raise CapabilityMissing(
+            f"{package.name} is made of functions and becomes no machines; "
+            f"deploy it to a runtime of {runtimes}"
+        )
+
+    def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
+        manifest, files = serverless_answers.manifest_of(package), package.files
+        path = manifest.template
+        if path and AWS in manifest.targets:
+            text = files[path].decode("utf-8-sig")
+            parameters = serverless_cfn.parameters_file(answers)
+            return [Manifest(path=path, text=text), Manifest(path="parameters.json", text=parameters)]
+        form = serverless_answers.asked(manifest, files, {}, "en")
+        given = Answers(manifest, form, answers)
+        if path:
+            return [Manifest(path=path, text=serverless_knative.filled_in(given, files))]
+        made = {
+            AWS: lambda: {
+                "template.yaml": serverless_sam.template(given, package.description or package.title),
+                "parameters.json": serverless_sam.parameters(given),
+            },
+            AZURE: lambda: {
+                "host.json": serverless_azure.host(given, files),
+                "app-settings.json": serverless_azure.app_settings(given),
+                "function-app.json": serverless_azure.function_app(given),
+            },
+            KNATIVE: lambda: {"knative.yaml": serverless_knative.manifests(given, name, package.name)},
+        }[given.target]()
+        return [Manifest(path=path, text=text) for path, text in made.items()]
+
+    def scaffold(self, name: str) -> dict[str, bytes]:
+        return shared.scaffold(self.type, name)
+
+
+def _template(package: Package, path: str) -> Mapping[str, Any]:
+    value: Mapping[str, Any] = serverless_cfn.read(path, package.files[path]).value
+    return value
