@@ -80,6 +80,23 @@ def test_a_context_reaches_anothers_storage_only_in_bootstrap(module: Module) ->
     assert foreign == []
 
 
+#: What others may import of the packages context: its door, its shapes, and pure tools beside the door which
+#: know no format: through it, whoever needs one of them alone would pay for all of them at a cold start.
+PACKAGES_OPEN = (
+    "model", "service", "text", "chart_entry", "chart_index", "provenance", "sarif",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("module", CORE_MODULES + HANDLERS, ids=_ids(CORE_MODULES + HANDLERS))
+def test_packages_have_one_door(module: Module) -> None:
+    if module.path.is_relative_to(CORE / "packages"):
+        return
+    parts = {name.split(".")[2] for name in module.imports() if name.startswith("pitrix.packages.")}
+    if module.path == CORE / "http.py":
+        parts -= {"forms"}  # the choice between the languages that forms speak, by Accept-Language
+    assert parts <= set(PACKAGES_OPEN)
+
+
 @pytest.mark.parametrize("module", HANDLERS, ids=_ids(HANDLERS))
 def test_handlers_import_no_sibling_and_no_storage(module: Module) -> None:
     own = module.path.relative_to(FUNCTIONS).parts[0]

@@ -151,6 +151,53 @@ def test_no_function_may_do_everything(template: dict[str, Any], functions: dict
     assert "AdministratorAccess" not in text
 
 
+#: What each function of the repositories asks of S3, read from the code: bucket to actions.
+S3_CALLS = {
+    "ReposFunction": {
+        "packages": {"GetObject", "ListBucket", "PutObject", "PutObjectTagging"},
+        "catalog": {"GetObject", "ListBucket", "PutObject"},
+    },
+    "ChartsFunction": {
+        "packages": {"GetObject", "ListBucket", "PutObject", "PutObjectTagging"},
+        "catalog": {"GetObject", "ListBucket", "PutObject"},
+    },
+    "PackageUploadedFunction": {
+        "packages": {"GetObject", "ListBucket", "PutObjectTagging"},
+        "catalog": {"GetObject", "ListBucket", "PutObject"},
+    },
+    "RepoTasksFunction": {
+        "packages": {"GetObject", "ListBucket"},
+        "catalog": {"DeleteObject", "GetObject", "ListBucket", "PutObject"},
+    },
+}
+
+
+def _s3_grants(template: dict[str, Any], function: str) -> dict[str, set[str]]:
+    """The actions on S3 that a function's policies allow, by bucket."""
+    granted: dict[str, set[str]] = {"packages": set(), "catalog": set()}
+    for policy in template["Resources"][function]["Properties"]["Policies"]:
+        if "S3ReadPolicy" in policy:
+            bucket = "packages" if "-packages-" in json.dumps(policy) else "catalog"
+            granted[bucket] |= {"GetObject", "ListBucket"}
+            continue
+        named = template["Resources"].get(policy.get("Ref", ""), {}).get("Properties", {})
+        for statement in named.get("PolicyDocument", policy).get("Statement", []):
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            for bucket, found in granted.items():
+                if f"-{bucket}-" in json.dumps(statement["Resource"]):
+                    found |= {a.removeprefix("s3:") for a in actions if a.startswith("s3:")}
+    return granted
+
+
+@pytest.mark.parametrize("function", S3_CALLS)
+def test_functions_of_repositories_may_do_to_buckets_what_they_do_and_no_more(
+    template: dict[str, Any], function: str
+) -> None:
+    # The local cloud does not enforce policies, so nothing but this notices a statement that is missing.
+    assert _s3_grants(template, function) == S3_CALLS[function]
+    assert "S3CrudPolicy" not in json.dumps(template["Resources"][function]["Properties"]["Policies"])
+
+
 def _strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [s for v in value.values() for s in _strings(v)]

@@ -47,6 +47,11 @@ def test_absent_is_none(table: Table) -> None:
     table.delete("p", "nothing")
 
 
+def test_nothing_lies_under_a_key_that_no_table_takes(table: Table) -> None:
+    assert table.get("p" * 3000, "s") is None
+    assert table.get("p", "\u5e97" * 500) is None
+
+
 def test_if_absent_refuses_the_second_writer(table: Table) -> None:
     table.put(Item(pk="p", sk="s", data={"by": 1}), if_absent=True)
     with pytest.raises(Conflict):

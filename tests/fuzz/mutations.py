@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from pitrix.packages import jsontext, yamltext
+from pitrix.packages.text import jsontext, yamltext
 
 T = TypeVar("T")
 

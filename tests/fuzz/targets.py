@@ -10,7 +10,8 @@ import json
 import time
 from collections.abc import Callable
 
-from pitrix.packages import archive, jsontext, yamltext
+from pitrix.packages import archive
+from pitrix.packages.text import jsontext, yamltext
 from tests.fuzz import doors, mutations, valid
 from tests.fuzz.doors import Broken
 

@@ -39,11 +39,13 @@ class Visit:
     """One request.
 
     Attributes:
-        base: Prefix of every address of the site: ``""``, or the stage of an API without a domain
-        (``/live``). secure: The visitor came over https, so that cookies may be marked ``Secure``. locale:
-        ``en`` or ``zh-cn``. theme: ``light``, ``dark``, or ``""`` for what the system prefers. who: The
-        visitor, `ANONYMOUS` until ``site`` has read the session. set_cookies: ``Set-Cookie`` values which the
-        answer will carry.
+        base: Prefix of every address of the site: ``""``, or the stage of an API without a domain, ``/live``.
+        secure: The visitor came over https, so that cookies may be marked ``Secure``.
+        host: Host (and port) of the site, as the visitor typed it.
+        locale: ``en`` or ``zh-cn``.
+        theme: ``light``, ``dark``, or ``""`` for what the system prefers.
+        who: The visitor, `ANONYMOUS` until ``site`` has read the session.
+        set_cookies: ``Set-Cookie`` values which the answer will carry.
     """
 
     method: str
@@ -53,6 +55,7 @@ class Visit:
     raw_body: str
     base: str = ""
     secure: bool = False
+    host: str = ""
     locale: str = "en"
     theme: str = ""
     who: Principal = ANONYMOUS
@@ -90,6 +93,10 @@ class Visit:
         """The address of ``path`` of this site; parameters that are ``None`` or empty are left out."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
         return self.base + path + (f"?{urlencode(given)}" if given else "")
+
+    def full_url(self, path: str) -> str:
+        """The address of ``path`` with scheme and host, for other programs than the visitor's browser."""
+        return f"{'https' if self.secure else 'http'}://{self.host}{self.url(path)}"
 
     def redirect(self, path: str, **query: Any) -> Reply:
         """Send the browser to ``path`` of this site with a GET; htmx is told to move the whole page."""
@@ -130,6 +137,7 @@ def from_request(request: Request, *, public_url: str) -> Visit:
         raw_body=_text(event),
         base=base,
         secure=secure,
+        host=urlsplit(public_url).netloc or headers.get("host", ""),
         cookies=_cookies(headers.get("cookie", "")),
     )
 

@@ -310,7 +310,7 @@ def _limits(asked: FormField, t: Texts) -> str:
         return t(between, least=least, most=most)
     if most is not None:
         return t(to, most=most)
-    return t(start, least=least) if least else ""
+    return t(start, least=least) if least and least > 1 else ""
 
 
 def _said(asked: FormField, value: Any, t: Texts) -> str:

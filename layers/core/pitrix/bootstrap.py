@@ -452,7 +452,8 @@ def _repo_vault() -> RepoVault:
     from pitrix.repos.vault import RepoVault
     from pitrix.vault import SecretsManagerVault
 
-    return RepoVault(SecretsManagerVault(lambda: client("secretsmanager"), of="repository"))
+    # Remembered, a credential would still be sent to the address that was replaced together with it.
+    return RepoVault(SecretsManagerVault(lambda: client("secretsmanager"), of="repository", remembered_s=0))
 
 
 @_once

@@ -76,6 +76,10 @@ class Conflict(PitrixError):
     title = "Conflict"
 
 
+class Contended(Conflict):
+    """Many change the same thing at once, and this call never got its turn; a later one may."""
+
+
 class PreconditionFailed(PitrixError):
     """``If-Match`` named a version that is no longer the current one."""
 

@@ -17,8 +17,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
 import msgspec
@@ -40,6 +40,9 @@ IDEMPOTENCY_WINDOW_S = 24 * 3600
 HANDLER_TIME_S = 60
 #: DynamoDB holds at most 400 KB an item, and this stands in it as JSON inside JSON.
 _REPLAYABLE_BYTES = 150_000
+
+#: Unknown fields that an answer names: a body may hold a million.
+_NAMED_AT_MOST = 20
 
 _log = logging.getLogger("pitrix")
 
@@ -175,6 +178,8 @@ def body(app: Chalice, kind: type[T]) -> T:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InvalidInput(f"The body is not valid JSON: {error.msg} at {place}.") from None
+    if b"\\u" in raw and not _is_text(data):
+        raise InvalidInput("The body holds half of a character (a lone surrogate, \\ud800 to \\udfff).")
     if not isinstance(data, dict):
         raise InvalidInput("The body must be a JSON object.", errors=[FieldError("", "is not an object")])
     return convert(data, kind)
@@ -189,7 +194,9 @@ def convert(data: Mapping[str, Any], kind: type[T], *, strict: bool = True) -> T
     # A Struct may rename its fields (``from`` is no name in Python).
     struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     known = set(kind.__struct_encode_fields__ if struct else kind.__dataclass_fields__)  # type: ignore[attr-defined]
-    unknown = sorted(set(data) - known)
+    unknown = sorted(set(data) - known)[:_NAMED_AT_MOST]
+    if not unknown and is_dataclass(kind):
+        _refuse_unknown_inside(data, kind)
     if unknown:
         allowed = ", ".join(sorted(known)) or "none"
         raise InvalidInput(
@@ -200,6 +207,29 @@ def convert(data: Mapping[str, Any], kind: type[T], *, strict: bool = True) -> T
         return msgspec.convert(data, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise _translated(error) from None
+
+
+def _refuse_unknown_inside(data: Mapping[str, Any], kind: type) -> None:
+    """Refuse unknown keys of the dataclasses that a dataclass holds: a misspelt one is not to be lost.
+
+    Raises:
+        InvalidInput: names the first field that has some, and each of them.
+    """
+    for name, hint in get_type_hints(kind).items():
+        inner = data.get(name)
+        nested = [each for each in (hint, *get_args(hint)) if isinstance(each, type) and is_dataclass(each)]
+        if len(nested) != 1 or not isinstance(inner, Mapping) or get_origin(hint) in (dict, list, tuple):
+            continue
+        known = {part.name for part in fields(nested[0])}
+        unknown = sorted(set(inner) - known)[:_NAMED_AT_MOST]
+        if unknown:
+            allowed = ", ".join(sorted(known))
+            raise InvalidInput(
+                f"Unknown field {', '.join(repr(f'{name}.{each}') for each in unknown)}.",
+                errors=[
+                    FieldError(f"{name}.{each}", f"is unknown; known are: {allowed}") for each in unknown
+                ],
+            )
 
 
 def params(app: Chalice, kind: type[T]) -> T:
@@ -269,7 +299,7 @@ def if_match(app: Chalice) -> int | None:
     if given in ("", "*"):
         return None
     number = given.removeprefix("W/").strip('"')
-    if not number.isdigit():
+    if not (number.isascii() and number.isdigit() and len(number) < 16):
         raise _bad_parameter("If-Match", 'is not an ETag of this API, such as "3"')
     return int(number)
 
@@ -334,6 +364,15 @@ def _translated(error: msgspec.ValidationError) -> InvalidInput:
         where, what = ".".join(filter(None, [where, missing["name"]])), "is required"
     what = what.replace("`", "")
     return InvalidInput(f"{where or 'The request'}: {what}.", errors=[FieldError(where, what)])
+
+
+def _is_text(data: Any) -> bool:
+    """Whether a value can be written as UTF-8: JSON may hold halves of characters, which nothing can keep."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _raw(request: Request) -> bytes:

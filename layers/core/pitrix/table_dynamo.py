@@ -33,6 +33,10 @@ from pitrix.table import (
     query_digest,
 )
 
+#: What DynamoDB takes as keys (service quotas).
+MAX_PK_BYTES = 2048
+MAX_SK_BYTES = 1024
+
 
 class DynamoTable:
     """One DynamoDB table."""
@@ -43,6 +47,8 @@ class DynamoTable:
         self._connection = Connection(region=region)
 
     def get(self, pk: str, sk: str) -> Item | None:
+        if len(pk.encode()) > MAX_PK_BYTES or len(sk.encode()) > MAX_SK_BYTES:
+            return None  # DynamoDB refuses to look, and nothing can lie there
         raw = self._model._get_connection().get_item(pk, sk, consistent_read=True).get("Item")
         return None if raw is None else self._from_raw(raw)
 

@@ -1,8 +1,9 @@
 """Credentials in AWS Secrets Manager: one secret a thing, JSON of strings.
 
 Owns the calls and a short memory of what was read, so that the steps of one job do not each ask again. A
-credential that is replaced is used everywhere after :data:`REMEMBERED_S` seconds at most. Who may read which
-name is IAM's to say: ``pitrix/runtimes/*``, ``pitrix/repos/*``.
+credential that is replaced is used everywhere after :data:`REMEMBERED_S` seconds at most; where it goes to an
+address that may be replaced with it, nothing may be remembered. Who may read which name is IAM's to say:
+``pitrix/runtimes/*``, ``pitrix/repos/*``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class SecretsManagerVault:
     Args:
         connect: Makes the ``secretsmanager`` client, on first use.
         of: What the credentials belong to (``runtime``), for descriptions and messages.
+        remembered_s: Seconds that a credential is used without asking again; 0 asks each time.
         stopwatch: Seconds that only grow.
     """
 
@@ -31,10 +33,12 @@ class SecretsManagerVault:
         connect: Callable[[], Any],
         *,
         of: str = "runtime",
+        remembered_s: float = REMEMBERED_S,
         stopwatch: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connect = connect
         self._of = of
+        self._remembered_s = remembered_s
         self._stopwatch = stopwatch
         self._read: dict[str, tuple[float, Mapping[str, str]]] = {}
 
@@ -56,7 +60,7 @@ class SecretsManagerVault:
             NotFound: there is none of that name.
         """
         read_at, credential = self._read.get(name, (float("-inf"), {}))
-        if self._stopwatch() - read_at < REMEMBERED_S:
+        if self._stopwatch() - read_at < self._remembered_s:
             return credential
         client = self._connect()
         try:

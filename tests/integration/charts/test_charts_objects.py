@@ -44,7 +44,7 @@ def test_an_index_is_sent_plain_or_packed(store: S3PackageStore) -> None:
 
 
 def test_a_provenance_has_a_name(store: S3PackageStore) -> None:
-    store.put_provenance("sha256:ab", b"signed")
-    answer = requests.get(store.provenance_url("sha256:ab", "shop-1.0.0.tgz.prov", 60), timeout=10)
+    store.put_provenance("ver_1", b"signed")
+    answer = requests.get(store.provenance_url("ver_1", "shop-1.0.0.tgz.prov", 60), timeout=10)
     assert answer.content == b"signed"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="shop-1.0.0.tgz.prov"'

@@ -116,12 +116,12 @@ class MemoryArchives:
         assert (digest, path) in self.stored
         return f"https://files.test/{digest}/{path}"
 
-    def put_provenance(self, digest: str, provenance: bytes) -> None:
-        self.provenances[digest] = provenance
+    def put_provenance(self, version_id: str, provenance: bytes) -> None:
+        self.provenances[version_id] = provenance
 
-    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
-        assert digest in self.provenances
-        return f"https://archives.test/{digest}.prov?filename={filename}&expires={expires_in_s}"
+    def provenance_url(self, version_id: str, filename: str, expires_in_s: int) -> str:
+        assert version_id in self.provenances
+        return f"https://archives.test/{version_id}.prov?filename={filename}&expires={expires_in_s}"
 
     def put_index(self, key: str, data: bytes, *, gzipped: bool) -> None:
         assert key.endswith(".gz") == gzipped

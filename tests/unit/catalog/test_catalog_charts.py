@@ -86,6 +86,7 @@ class Shop:
         type: str = "helm",
         repo: str = REPO,
         signed: tuple[Signature | None, bytes | None] = (None, None),
+        archive: bytes = b"",
         **metadata: Any,
     ) -> Published:
         self.clock.advance(1)
@@ -100,18 +101,22 @@ class Shop:
         )
         signature, provenance = signed
         catalog = self.catalog
-        catalog._reader = Unpayable()  # type: ignore[assignment]
+        catalog._publishing._reader = Unpayable()  # type: ignore[assignment]
         return catalog.publish_version(
             who,
             repo_id=repo,
             visibility="public" if public else "private",
             auto_release=release,
             package=package,
-            archive=f"{name} {version} {repo}".encode(),
+            archive=archive or f"{name} {version} {repo}".encode(),
             package_key=f"{repo}/x.tgz",
             signature=signature,
             provenance=provenance,
         )
+
+    def provenance_at(self, url: str) -> bytes:
+        """What a download of a provenance file would give."""
+        return self.archives.provenances[url.removeprefix("https://archives.test/").partition(".prov")[0]]
 
     def index(self, who: Principal = ANONYMOUS, repo: str = REPO, **asked: Any) -> ChartIndex:
         return self.catalog.chart_index(who, repo, context_path="/v1/repos/r/charts", **asked)
@@ -441,7 +446,7 @@ def test_a_signature_stays_with_its_version(shop: Shop) -> None:
     assert (kept.signature, kept.has_provenance, kept.app_version) == (VERIFIED, True, "7")
     found = shop.catalog.chart_file(ANONYMOUS, REPO, "shop-1.0.0.tgz.prov")
     assert ".prov" in found.url
-    assert shop.archives.provenances == {published.version.digest: b"signed"}
+    assert shop.archives.provenances == {published.version.version_id: b"signed"}
 
 
 def test_a_signature_that_comes_later_is_added(shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -101,6 +103,25 @@ def test_two_publishers_of_one_new_app_at_once_make_one_app(world: World) -> Non
     assert second.app.app_id == raced[1].app.app_id
     assert names(world) == ["shop"]
     assert len(world.catalog.list_versions(ANONYMOUS, second.app.app_id).versions) == 2
+
+
+def test_many_publishers_of_one_app_at_once_all_get_their_turn(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact = world.catalog_table.transact
+
+    def as_slow_as_a_network(writes: Any) -> None:
+        time.sleep(0.003)
+        transact(writes)
+
+    monkeypatch.setattr(world.catalog_table, "transact", as_slow_as_a_network)
+    archives = [package(version=f"1.0.{n}") for n in range(24)]
+    with ThreadPoolExecutor(len(archives)) as pool:
+        done = list(pool.map(lambda archive: world.publish(VENDOR, archive), archives))
+    assert {published.outcome for published in done} == {"indexed"}
+    app = world.catalog.get_app(VENDOR, done[0].app.app_id)
+    assert app.latest_version == "1.0.23"
+    assert len(world.catalog.list_versions(VENDOR, app.app_id, limit=200).versions) == len(archives)
 
 
 def test_publishing_costs_the_same_however_many_apps_there_are() -> None:

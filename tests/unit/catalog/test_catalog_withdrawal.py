@@ -67,7 +67,8 @@ def test_a_status_that_changes_at_the_same_time_is_looked_at_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = world.publish(VENDOR, package()).version
-    change, seen = world.catalog.change_status, []
+    lives, seen = world.catalog._lives, []
+    change = lives.change_status
 
     def overtaken(*given: Any, **more: Any) -> Any:
         if not seen:
@@ -75,7 +76,7 @@ def test_a_status_that_changes_at_the_same_time_is_looked_at_again(
             raise Conflict("It is suspended.")
         return change(*given, **more)
 
-    monkeypatch.setattr(world.catalog, "change_status", overtaken)
+    monkeypatch.setattr(lives, "change_status", overtaken)
     assert not world.catalog.withdraw_version(VENDOR, version.app_id, version.version_id, reason=WHY)
     found = world.catalog.get_version(VENDOR, version.app_id, version.version_id)
     assert found.status_reason == "a virus"

@@ -146,3 +146,11 @@ def test_a_schema_that_is_not_there(pitrix: Line) -> None:
     result = pitrix("package", "schema", "nope")
     assert result.exit_code == 1
     assert "config" in result.stderr
+
+
+def test_an_unknown_key_is_told_what_is_asked_instead(pitrix: Line, chart: Path) -> None:
+    result = pitrix("package", "render", str(chart), "--set", "replicaCount=2")
+    assert result.exit_code == 1
+    assert "replicaCount: is not a field of this application" in result.stderr
+    assert "It asks for: replicas, " in result.stderr
+    assert "It asks for" not in pitrix("package", "render", str(chart), "--set", "replicas=99").stderr

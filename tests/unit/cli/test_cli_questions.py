@@ -10,8 +10,7 @@ from rich.console import Console
 
 from pitrix.cli import questions, render
 from pitrix.cli.context import Cli, Wiring
-from pitrix.cli.failure import WrongUsage
-from pitrix.errors import InvalidInput
+from pitrix.cli.failure import Failure, WrongUsage
 from pitrix.packages.model import FieldType, Form, FormField, FormGroup
 
 COUNT = FormField(key="cluster.count", path=["cluster", "count"], label="Nodes", type=FieldType.INTEGER,
@@ -74,7 +73,7 @@ def test_a_choice_goes_by_its_number_unless_the_number_is_a_choice(monkeypatch: 
 
 
 def test_without_a_terminal_what_is_missing_is_named() -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(Failure) as caught:
         questions.gather(cli(interactive=False), FORM, settings=(), file=None, ask_all=False)
     assert {error.field for error in caught.value.errors} == {"cluster.count", "cluster.size"}
 

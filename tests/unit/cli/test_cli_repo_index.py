@@ -17,7 +17,7 @@ def test_an_index_is_written_beside_the_charts(pitrix: Line, tmp_path: Path) -> 
     done = pitrix("repo-index", str(tmp_path), "--base-url", "https://charts.example")
     assert done.exit_code == 0, done.output
     assert "left out broken.tgz: this is no .tgz archive" in done.stdout
-    assert "1 versions of 1 charts" in done.stdout
+    assert "1 version of 1 chart" in done.stdout
     index = json.loads((tmp_path / "index.yaml").read_text())
     assert index["entries"]["shop"][0]["urls"] == ["https://charts.example/shop-1.2.3.tgz"]
     report = pitrix.json("repo-index", str(tmp_path))

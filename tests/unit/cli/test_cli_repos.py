@@ -8,6 +8,8 @@ import pytest
 
 from pitrix.cli.repos import SECRET_VARIABLE
 from pitrix.errors import InvalidInput, SourceUnavailable
+from pitrix.packages import archive
+from pitrix.packages import service as packages
 from tests.unit.cli.conftest import Line
 from tests.unit.cli.platform import Platform
 from tests.unit.repos.kit import FakeSource
@@ -79,7 +81,7 @@ def test_an_address_that_cannot_be_read_is_named(vera: Line, source: FakeSource)
     for command in (("create", "stable"), ("validate",)):
         result = vera("repos", *command, "--address", URL)
         assert result.exit_code == 1
-        assert "url: charts.test is no chart repository." in result.stderr
+        assert result.stderr.count("charts.test is no chart repository.") == 1
     assert "stable" not in vera("repos", "list").stdout
 
 
@@ -123,3 +125,33 @@ def test_the_secret_is_asked_for_at_a_terminal(
     assert "s3cr" not in result.output
     (secret,) = platform.world.kit.vault.kept.values()
     assert (secret.access_key_id, secret.secret_access_key) == ("AKIA", "s3cr")
+
+
+def test_an_address_is_asked_for_before_the_platform_is(vera: Line) -> None:
+    for kind, example in (("http", "https://"), ("s3", "s3://"), ("oci", "oci://")):
+        result = vera("repos", "create", "stable", "--kind", kind)
+        assert result.exit_code == 2
+        assert "needs an address" in result.stderr
+        assert f"--address {example}" in result.stderr
+    result = vera("repos", "create", "stable", "--kind", "git", "--address", URL)
+    assert result.exit_code == 2
+    assert all(f"'{kind}'" in result.stderr for kind in ("platform", "s3", "http", "oci"))
+
+
+def test_the_apps_of_a_private_repository_are_listed_by_its_name(vera: Line, source: FakeSource) -> None:
+    source.packages.clear()
+    source.packages["inside-0.1.0"] = archive.write(packages.scaffold("inside", "helm"), "inside")
+    vera.json("repos", "create", "team", "--address", URL)
+    names = lambda *options: [app["name"] for app in vera.json("apps", *options)["items"]]  # noqa: E731
+    assert names("list", "--repo", "team") == ["inside"]
+    assert "inside" not in names("list")
+    assert "inside" in names("list", "--mine")
+    assert names("search", "inside") == []
+    assert names("search", "inside", "--mine") == ["inside"]
+    assert vera.json("apps", "show", "inside")["type"] == "helm"
+    assert "There is no repository 'nope'" in vera("apps", "list", "--repo", "nope").stderr
+
+
+def test_a_repository_says_where_helm_finds_it(vera: Line, source: FakeSource) -> None:
+    repo_id = vera.json("repos", "create", "team", "--address", URL)["repo_id"]
+    assert f"/v1/repos/{repo_id}/charts" in vera("repos", "show", "team").stdout

@@ -29,6 +29,14 @@ def test_a_chart_stands_in_the_store(visitor: Visitor, world: worlds.World) -> N
     assert "A web server, to be replaced by your application" in page.body
 
 
+def test_it_is_offered_to_helm_and_not_for_deployment(visitor: Visitor, world: worlds.World) -> None:
+    page = visitor.get(f"/apps/{world.apps['site']}").body
+    assert "helm install site site" in page
+    assert "/v1/repos/repo_platform/charts" in page
+    assert "/deploy" not in page.split("<main")[1]
+    assert "/deploy" in visitor.get(f"/apps/{world.apps['guestbook']}").body.split("<main")[1]
+
+
 def test_its_form_is_drawn_and_previewing_says_what_is_missing(alice: Visitor, world: worlds.World) -> None:
     path = f"/apps/{world.apps['site']}/deploy"
     page = alice.get(path)
@@ -38,6 +46,7 @@ def test_its_form_is_drawn_and_previewing_says_what_is_missing(alice: Visitor, w
         answer = alice.post(path, filled(page, intent=intent))
         assert answer.status == 422
         assert "Kubernetes" in answer.body
+        assert "This cannot be deployed as asked" in answer.body
         assert "Reachable from outside" in answer.body  # the form again, with what was answered
 
 

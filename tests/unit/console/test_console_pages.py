@@ -13,6 +13,8 @@ from pitrix.clusters import planning
 from pitrix.clusters.model import Job, JobKind
 from pitrix.clusters.requests import DeployRequest
 from pitrix.errors import InvalidInput
+from pitrix.packages import archive
+from pitrix.packages import service as packages
 from pitrix.repos.model import RepoRequest
 from tests.unit.console.gateway import Answer, Gateway, Visitor
 from tests.unit.console.world import PASSWORD, World
@@ -464,6 +466,28 @@ def test_a_remote_repository_shows_its_syncs_and_is_synced_by_its_owner(
     chinese = Visitor(gateway, language="zh-CN")
     chinese.sign_in("root", PASSWORD)
     assert "立即同步" in chinese.get(where).body
+
+
+def test_what_is_in_a_private_repository_is_found_by_its_owner(gateway: Gateway, world: World) -> None:
+    chart = archive.write(packages.scaffold("inside", "helm"), "inside")
+    world.kit.sources.by_url["https://charts.test"] = FakeSource({"inside": chart})
+    request = RepoRequest(name="our charts", kind="http", url="https://charts.test", visibility="private")
+    repo = world.repos.create_repo(world.principal("root"), request)
+    world.kit.carry_out()
+    root = Visitor(gateway)
+    root.sign_in("root", PASSWORD)
+    page = root.get(f"/repos/{repo.repo_id}").body
+    assert "helm repo add our-charts http" in page
+    assert f"/v1/repos/{repo.repo_id}/charts --username root" in page
+    link = next(part for part in page.split('"') if part.startswith("/?repo="))
+    assert "/apps/" in root.get(link.replace("&amp;", "&")).body
+    assert ">inside<" in root.answer.body
+    assert ">guestbook<" not in root.answer.body.lower()
+    assert ">inside<" not in root.get("/").body
+    assert ">inside<" in root.get("/?scope=mine").body
+    stranger = Visitor(gateway)
+    assert ">inside<" not in stranger.get("/?scope=mine").body
+    assert "scope=mine" not in stranger.answer.body.split("<main")[1]
 
 
 # --- the frame ---------------------------------------------------------------------------------------------

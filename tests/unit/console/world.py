@@ -68,8 +68,8 @@ class Archives:
     def put_file(self, digest: str, path: str, data: bytes, content_type: str) -> None:
         self.files[digest, path] = data
 
-    def put_provenance(self, digest: str, provenance: bytes) -> None:
-        self.files[digest, ".prov"] = provenance
+    def put_provenance(self, version_id: str, provenance: bytes) -> None:
+        self.files[version_id, ".prov"] = provenance
 
     def archive_url(self, digest: str, filename: str, expires_in_s: int) -> str:
         return f"/pictures/{digest}/"

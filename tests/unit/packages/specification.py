@@ -269,7 +269,7 @@ PACKAGE: dict[str, Honoured] = {
     "description": Honoured("description", "a", "b"),
     "category": Honoured("category", "a", "b"),
     "keywords": Honoured("keywords", ["a"], ["b"]),
-    "home": Honoured("home", "a", "b"),
+    "home": Honoured("home", "https://a.example", "https://b.example"),
     "icon": Honoured("icon", "https://example.com/a.svg", "https://example.com/b.svg"),
     "sources": Honoured("metadata[sources]", ["a"], ["b"]),
     "screenshots": Honoured("metadata[screenshots]", ["a"], ["b"]),

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitrix.errors import PackageInvalid
-from pitrix.packages import archive, pattern, service
+from pitrix.packages import archive, service
 from pitrix.packages.archive import Limits
 from pitrix.packages.model import Problem
+from pitrix.packages.text import pattern
 from tests.unit.packages import samples
 
 

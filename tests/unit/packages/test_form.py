@@ -207,6 +207,24 @@ def test_a_field_counts_only_when_its_condition_holds() -> None:
     assert refused(asked, {"env": {"tls": True}}) == {"env.domain": "is required"}
 
 
+def test_a_wrong_answer_to_a_hidden_question_is_dropped_instead_of_refused_where_nobody_can_see_it() -> None:
+    hidden = {"refkey": "mode", "values": ["own"], "operator": "in"}
+    entries = [
+        {"key": "mode", "type": "string", "range": ["own", "shared"], "default": "shared"},
+        {"key": "port", "type": "integer", "min": 1, "max": 9, "default": 5, "dependencies": [hidden]},
+        {"key": "size", "type": "integer", "min": 2, "dependencies": [hidden]},
+    ]
+    asked = form_config.build({"properties": [{"key": "env", "properties": entries}]}, {}, "en")
+    answers = {"port": 77, "size": "x"}
+    assert service.complete_answers(asked, {"env": answers})["env"] == {
+        "mode": "shared",
+        "port": 5,
+        "size": 2,
+    }
+    assert service.complete_answers(asked, {"env": {"port": 7}})["env"]["port"] == 7
+    assert set(refused(asked, {"env": {"mode": "own", **answers}})) == {"env.port", "env.size"}
+
+
 @pytest.mark.parametrize(
     ("spelling", "means"),
     [

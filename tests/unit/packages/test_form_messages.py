@@ -11,6 +11,7 @@ import pytest
 
 from pitrix.errors import InvalidInput
 from pitrix.packages import service
+from pitrix.packages.formats.serverless import answers as serverless_answers
 from pitrix.packages.forms import answers as form
 from pitrix.packages.forms import check as form_check
 from pitrix.packages.forms import config as form_config
@@ -34,7 +35,8 @@ def test_both_catalogs_say_everything_with_the_same_placeholders() -> None:
 
 
 def test_every_message_is_said_somewhere() -> None:
-    sources = "".join(Path(each.__file__).read_text("utf-8") for each in (form, form_check, form_config))
+    speakers = (form, form_check, form_config, serverless_answers)
+    sources = "".join(Path(each.__file__).read_text("utf-8") for each in speakers)
     left = {
         key
         for key in messages.ENGLISH

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pitrix.errors import InvalidInput
 from pitrix.packages import service
 from pitrix.packages.forms import values as form_schema
+from pitrix.packages.forms.answers import overrides
 from pitrix.packages.model import FieldType, Form, FormField
 
 
@@ -94,18 +95,19 @@ def test_answers_are_values_and_only_what_differs_is_sent() -> None:
     everything = service.complete_answers(asked, {})
     assert everything == {key: value for key, value in values.items() if value is not None}
     assert service.default_answers(asked) == everything
-    assert service.changed_answers(asked, everything) == {}
+    assert overrides(asked, everything, values) == {}
     answers = {"image": {"tag": "2"}, "port": 30080, "extra": {"k": [1]}, "a.b": {"c": 2}, "args": []}
     complete = service.complete_answers(asked, answers)
     assert complete["image"] == {"tag": "2", "pull": {"policy": "Always"}}
-    assert service.changed_answers(asked, complete) == answers
+    assert overrides(asked, complete, values) == answers
 
 
 def test_what_is_taken_out_of_an_object_becomes_null() -> None:
     schema = {"properties": {"labels": {"type": "object", "additionalProperties": {"type": "string"}}}}
-    asked = build({"labels": {"a": "1", "b": "2", "c": {"d": 1, "e": 2}}}, schema)
+    values = {"labels": {"a": "1", "b": "2", "c": {"d": 1, "e": 2}}}
+    asked = build(values, schema)
     complete = service.complete_answers(asked, {"labels": {"a": "1", "b": "3", "c": {"d": 1}, "n": "4"}})
-    assert service.changed_answers(asked, complete) == {"labels": {"b": "3", "c": {"e": None}, "n": "4"}}
+    assert overrides(asked, complete, values) == {"labels": {"b": "3", "c": {"e": None}, "n": "4"}}
 
 
 def test_answers_may_be_texts() -> None:
@@ -212,9 +214,58 @@ def test_answers_are_held_to_the_schema(schema: dict[str, Any], good: list[Any],
 
 def test_the_values_win_over_the_defaults_of_the_schema() -> None:
     schema = {"type": "integer", "default": 3}
-    assert (one(5, **schema).default, one(None, **schema).default, one(5.0, **schema).default) == (5, 3, 5)
-    (found,) = build({"x": None}, {"properties": {"x": schema}}).fields()
-    assert found.default == 3
+    assert (one(5, **schema).default, one(5.0, **schema).default) == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "schema", "required", "expected"),
+    [
+        ({}, {"type": "integer"}, False, (None, False)),  # Helm renders without it, and so does the form
+        ({}, {"type": "integer"}, True, (3, False)),  # Helm refuses the chart without it
+        ({"x": None}, {"type": "integer"}, False, (3, False)),  # it refuses this null too
+        ({"x": None}, {"type": ["integer", "null"]}, True, (None, False)),
+        ({"x": None}, {"oneOf": [{"type": "integer"}, {"type": "null"}]}, True, (None, False)),
+        ({"x": None}, {"anyOf": [{"type": "integer"}, {"type": "string"}]}, True, (3, False)),
+        ({"x": None}, {"enum": [1, 3, None]}, True, (None, False)),
+        ({"x": None}, {"enum": [1, 3]}, True, (3, False)),
+        ({"x": None}, {}, True, (None, False)),
+    ],
+)
+def test_a_default_of_the_schema_counts_only_where_helm_refuses_the_chart_without(
+    values: Any, schema: Any, required: bool, expected: tuple[Any, bool]
+) -> None:
+    described = {"properties": {"x": {"default": 3, **schema}}, "required": ["x"] if required else []}
+    (found,) = build(values, described).fields()
+    assert (found.default, found.required) == expected
+
+
+@pytest.mark.parametrize("word", ["anyOf", "oneOf"])
+def test_alternatives_that_go_in_circles_end(word: str) -> None:
+    circle = {"$ref": "#/$defs/x"}
+    schema = {"$defs": {"x": {word: [circle, circle]}}, "properties": {"x": circle}}
+    assert build({"x": 1}, schema).fields()[0].type == FieldType.INTEGER
+    assert build({}, schema).fields()[0].type == FieldType.JSON
+
+
+def test_equal_is_of_one_type_at_any_depth() -> None:
+    values: dict[str, Any] = {"flags": {"debug": 1, "list": [1, 0]}, "same": [1.0, {"a": True}]}
+    schema = {"properties": {"flags": {"type": "object", "additionalProperties": True}}}
+    asked = build(values, schema)
+    complete = service.complete_answers(asked, {"flags": {"debug": True, "list": [True, 0]}})
+    assert overrides(asked, complete, values) == {"flags": {"debug": True, "list": [True, 0]}}
+
+
+def test_a_text_that_ends_with_a_new_line_is_asked_for_in_an_input_that_keeps_it() -> None:
+    found = fields(build({"config": "a: 1\n", "name": "web"}))
+    assert (found["config"].multiline, found["name"].multiline) == (True, False)
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-cn"])
+def test_what_cannot_be_written_as_utf_8_is_no_answer(locale: str) -> None:
+    asked = build({"text": "", "free": None, "list": []}, locale=locale)
+    wrong = refused(asked, {"text": "a\ud800", "free": {"\udfff": 1}, "list": ["\ud800"]})
+    assert set(wrong) == {"text", "free", "list"}
+    assert set(wrong.values()) == {"cannot be read" if locale == "en" else "无法读取"}
 
 
 def test_the_order_is_that_of_the_values_then_that_of_the_schema() -> None:
@@ -287,9 +338,10 @@ def test_a_schema_that_goes_in_circles_comes_to_an_end() -> None:
 
 
 def test_a_form_has_a_bound() -> None:
-    asked = build({f"v{number}": number for number in range(5000)})
+    values = {f"v{number}": number for number in range(5000)}
+    asked = build(values)
     assert len(asked.fields()) == form_schema.MAX_FIELDS
-    assert service.changed_answers(asked, service.complete_answers(asked, {"v7": 8})) == {"v7": 8}
+    assert overrides(asked, service.complete_answers(asked, {"v7": 8}), values) == {"v7": 8}
 
 
 def test_a_chart_of_thousands_of_values_is_drawn_in_no_time() -> None:
@@ -351,7 +403,7 @@ def test_no_schema_and_no_values_make_it_fail(values: Any, schema: Any, answers:
         service.complete_answers(asked, answers)
     with contextlib.suppress(InvalidInput):
         complete = service.complete_answers(asked, {})
-        assert service.changed_answers(asked, complete) == {}
+        assert overrides(asked, complete, complete) == {}
 
 
 # --- comments ----------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def test_the_real_helm_tells_its_version() -> None:
 
 
 def test_processes_that_unpack_at_once_leave_one_program(plain: Path) -> None:
-    code = "from pitrix.packages.formats import helm_binary as h; print(h.run(['version']).stdout)"
+    code = "from pitrix.packages.formats.helm import binary as h; print(h.run(['version']).stdout)"
     env = {"PYTHONPATH": str(CORE), "XDG_CACHE_HOME": str(plain), "PATH": "/nowhere"}
     started = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
@@ -122,3 +122,13 @@ def test_a_run_knows_nothing_of_this_process(tmp_path: Path, monkeypatch: pytest
     assert os.getcwd() not in shown
     kept = helm_binary.run(["x"], home=tmp_path, cwd=tmp_path).stdout.decode()
     assert str(tmp_path) in kept
+
+
+def test_memory_is_watched_where_the_kernel_does_not_bound_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helm_binary, "_LIMITED", 'shift; exec "$@"')
+    grow = "import time\nkept = []\nwhile True: kept.append(b'x' * 8_000_000); time.sleep(0.01)"
+    _program(tmp_path, grow, monkeypatch)
+    with pytest.raises(helm_binary.HelmStopped, match="more than 100 MiB of memory"):
+        helm_binary.run([], memory_mib=100)

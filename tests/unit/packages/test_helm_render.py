@@ -16,6 +16,7 @@ from pitrix.errors import InvalidInput, PackageInvalid, ServiceUnavailable, TooL
 from pitrix.packages import archive
 from pitrix.packages import service as packages
 from pitrix.packages.formats.helm import render as helm_render
+from pitrix.packages.forms.answers import overrides
 from tests.unit.packages.helm_charts import CHART, helm, opened, put, rendered, write
 
 V2 = "apiVersion: v2\nname: shop\nversion: 1.2.3\n"
@@ -45,22 +46,24 @@ def test_answers_reach_the_templates_and_each_file_is_one_manifest() -> None:
 
 
 def test_only_what_differs_is_given_to_helm() -> None:
-    """What is untouched is not said, a key that is taken away is null, a default of the schema counts."""
+    """What is untouched is not said, a key that is taken away is null; a default of the schema counts where
+    Helm asks for a value."""
     values = "tag: null\nlabels: {a: one, b: two}\nport: 80\n"
     schema = {
         "properties": {
             "labels": {"type": "object", "additionalProperties": {"type": "string"}},
             "size": {"type": "integer", "default": 5},
-            "note": {"type": "string"},
-        }
+            "note": {"type": "string", "default": "unasked"},
+        },
+        "required": ["size"],
     }
     files = template("values: {{ .Values | toJson }}\n", **{"values.yaml": values})
     files = put(files, {"values.schema.json": json.dumps(schema)})
     asked = packages.form(opened(files))
     own = {"tag": None, "labels": {"a": "one", "b": "two"}, "port": 80}
-    assert helm_render.values_of(asked, packages.complete_answers(asked, {}), own) == {"size": 5}
+    assert overrides(asked, packages.complete_answers(asked, {}), own) == {"size": 5}
     complete = packages.complete_answers(asked, {"port": 81, "labels": {"a": "x"}})
-    given = helm_render.values_of(asked, complete, own)
+    given = overrides(asked, complete, own)
     assert given == {"port": 81, "size": 5, "labels": {"a": "x", "b": None}}
     shown = rendered(files, {"port": 81, "labels": {"a": "x"}})["templates/a.yaml"]
     assert json.loads(shown.removeprefix("values: ")) == {

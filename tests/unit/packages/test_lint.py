@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitrix.errors import NotFound, PackageInvalid
-from pitrix.packages import archive, jsontext, service
+from pitrix.packages import archive, service
 from pitrix.packages.model import Problem, Severity
+from pitrix.packages.text import jsontext
 from tests.unit.packages import samples
 
 

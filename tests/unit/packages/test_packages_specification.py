@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pitrix.errors import InvalidInput, NotFound
-from pitrix.packages import archive, jsontext, schema, service
+from pitrix.packages import archive, schema, service
 from pitrix.packages.formats.vm import cluster_spec
 from pitrix.packages.forms import config as form_config
 from pitrix.packages.model import Package, Severity
+from pitrix.packages.text import jsontext
 from tests.unit.packages import samples, specification
 from tests.unit.packages.specification import CLUSTER, CONFIG, PACKAGE, TYPES, Honoured
 

@@ -33,6 +33,13 @@ def form(text: str = TEMPLATE, locale: str = "en", **more: Any) -> Form:
 # --- the form ----------------------------------------------------------------------------------------------
 
 
+PARAMETERS = (
+    "  Account: {Type: Number, Default: '012345678901'}\n  Ratio: {Type: Number, Default: '1.50'}\n"
+    "  Huge: {Type: Number, Default: 12345678901234567890}\n  Switch: {Type: String, Default: yes}\n"
+    "  Odd: {Type: Number, Default: nan}\n  Regions: {Type: CommaDelimitedList, Default: 'a, b'}\n"
+)
+
+
 def test_parameters_are_grouped_ordered_and_labelled_by_the_interface() -> None:
     groups = form().groups
     assert [(each.label, [field.path for field in each.fields]) for each in groups] == [
@@ -79,8 +86,58 @@ def test_what_it_becomes_is_the_template_and_a_file_of_parameters() -> None:
         "Greeting": "Hello",
         "Volume": "3",
         "Secret": "long enough",
-        "Zones": "a,b",
+        "Zones": "a, b",  # as the template writes it
     }
+
+
+def test_defaults_go_out_as_the_template_writes_them() -> None:
+    """Numbers are texts to CloudFormation: who changes nothing must not change them."""
+    text = TEMPLATE.replace("Parameters:\n  Volume:", "Parameters:\n" + PARAMETERS + "  Volume:")
+    package = service.open_package(archive.write(serverless_samples.template(text), "package"))
+    given = {"Secret": "long enough", "Ratio": 2.5}
+    answers = service.complete_answers(service.form(package), {"parameters": given})
+    sent = {
+        each["ParameterKey"]: each["ParameterValue"]
+        for each in json.loads(service.manifests(package, answers, name="shop")[1].text)
+    }
+    assert {key: sent[key] for key in ("Account", "Ratio", "Huge", "Switch", "Odd", "Regions")} == {
+        "Account": "012345678901", "Ratio": "2.5", "Huge": "12345678901234567890", "Switch": "true",
+        "Odd": "nan", "Regions": "a, b",
+    }  # fmt: skip
+    json.dumps(service.default_answers(service.form(package)), allow_nan=False)
+
+
+def test_a_parameter_that_a_group_names_twice_is_asked_for_once() -> None:
+    twice = TEMPLATE.replace("[Greeting, Volume]", "[Greeting, Greeting, Volume]")
+    assert twice != TEMPLATE
+    assert [each.key for each in form(twice).fields()] == [each.key for each in form().fields()]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [("^a|b$", ["a", "b"], ["ax", "xb"]), ("^a\\$", ["a$"], ["a$b"]), ("^[a-z]+$", ["ab"], ["a1"])],
+)
+def test_a_pattern_has_to_fit_the_whole_value(pattern: str, good: list[str], bad: list[str]) -> None:
+    asked = form(TEMPLATE.replace("'[A-Z][a-z]+'", f"'{pattern}'"))
+    for text in good:
+        service.complete_answers(asked, {"parameters": {"Secret": "long enough", "Greeting": text}})
+    for text in bad:
+        with pytest.raises(InvalidInput):
+            service.complete_answers(asked, {"parameters": {"Secret": "long enough", "Greeting": text}})
+
+
+@pytest.mark.parametrize("default", ["[a]", "{a: b}", "null"])
+def test_a_default_is_a_text(default: str) -> None:
+    (problem,) = lint(TEMPLATE.replace("Default: Hello", f"Default: {default}"))
+    assert problem.severity == Severity.ERROR
+    assert (problem.key, problem.message) == (
+        "/Parameters/Greeting/Default",
+        "a default is a text or a number",
+    )
+
+
+def test_our_own_words_are_in_the_language_of_the_user() -> None:
+    assert [form(locale=locale).groups[-1].label for locale in ("en", "zh-cn")] == ["Parameters", "参数"]
 
 
 @pytest.mark.parametrize(

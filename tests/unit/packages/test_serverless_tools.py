@@ -216,12 +216,12 @@ def test_what_it_prints_is_neither_shown_nor_kept_without_end(monkeypatch: pytes
 
 
 def test_plain_code_is_checked_as_the_template_that_it_becomes(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = serverless_tools.serverless_sam.template
+    real = serverless_tools.sam.template
 
     def too_small(answers: Any, title: str) -> str:
         return real(answers, title).replace("MemorySize: 1024", "MemorySize: 1")
 
-    monkeypatch.setattr(serverless_tools.serverless_sam, "template", too_small)
+    monkeypatch.setattr(serverless_tools.sam, "template", too_small)
     found = serverless_tools.lint(serverless_samples.files())
     assert [(each.file, each.severity) for each in found] == [("package.json", Severity.ERROR)]
     assert found[0].message.startswith("made into a SAM template: E3034 ")

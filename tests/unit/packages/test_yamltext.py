@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from pitrix.packages import jsontext, yamlreader, yamltext
 from pitrix.packages.formats.helm import binary as helm_binary
-from pitrix.packages.jsontext import JsonRefused
+from pitrix.packages.text import jsontext, yamlreader, yamltext
+from pitrix.packages.text.jsontext import JsonRefused
 
 
 def value(text: str | bytes, **options: Any) -> Any:

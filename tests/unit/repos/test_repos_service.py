@@ -156,8 +156,8 @@ def test_a_hostile_package_leaves_an_event_that_still_fits_into_the_table(
 
     monkeypatch.setattr("pitrix.packages.service.open_package", refuse)
     event = world.upload(VENDOR, package())
-    assert len(event.problems) == indexing.PROBLEMS_KEPT
-    assert len(json.dumps(pack(event), ensure_ascii=False).encode()) < 400_000
+    assert 20 < len(event.problems) < indexing.PROBLEMS_KEPT
+    assert len(json.dumps(pack(event))) < 400_000  # as PynamoDB writes it
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", package()[:200], b"\x1f\x8b" + b"\0" * 50])

@@ -29,6 +29,7 @@ def repo_page(visit: Visit, repo_id: str) -> Reply:
         repo=repo,
         figures=repos.statistics(visit.who, repo_id),
         mine=visit.who.owns(repo.owner_path),
+        charts=visit.full_url(f"/v1/repos/{repo_id}/charts"),
         events=found.events,
         cursor=found.next_cursor,
     )

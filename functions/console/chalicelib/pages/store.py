@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from chalicelib import readme, render
 from chalicelib.visit import Reply, Visit
 from pitrix import bootstrap
-from pitrix.catalog.model import App, AppSort
+from pitrix.catalog.model import App, AppScope, AppSort
 from pitrix.errors import CapabilityMissing, InvalidInput, NotFound, Unprocessable
 from pitrix.identity.model import SYSTEM
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pitrix.billing.model import Quote
 
 _A_PAGE = 24
+#: The type of packages that there are clouds for; the others are published, handed out, and not deployed yet.
+RUNNABLE = "vm"
 _VERSIONS = 20
 
 
@@ -25,13 +27,19 @@ def store(visit: Visit) -> Reply:
         "search": visit.query.get("search", "").strip(),
         "category": visit.query.get("category", ""),
         "sort": visit.query.get("sort", ""),
+        "repo": visit.query.get("repo", ""),
     }
+    # What is private is in no store: who signed in looks at it apart.
+    scope: AppScope = "store" if visit.who.is_anonymous or visit.query.get("scope") != "mine" else "mine"
+    asked["scope"] = "" if scope == "store" else scope
     sort: AppSort = asked["sort"] if asked["sort"] in get_args(AppSort) else "newest"  # type: ignore[assignment]
     found = catalog.list_apps(
         visit.who,
         search=asked["search"],
         category=asked["category"],
+        repo=asked["repo"],
         sort=sort,
+        scope=scope,
         limit=_A_PAGE,
         cursor=visit.query.get("cursor"),
     )
@@ -45,6 +53,7 @@ def store(visit: Visit) -> Reply:
         asked=asked,
         sorts=get_args(AppSort),
         sort=sort,
+        scope=scope,
     )
 
 
@@ -62,6 +71,8 @@ def app_page(visit: Visit, app_id: str) -> Reply:
         shelves=shelves,
         readme=_readme(visit, app),
         price=_price(app),
+        runnable=app.type == RUNNABLE,
+        charts=visit.full_url(f"/v1/repos/{app.repo_id}/charts"),
     )
 
 

@@ -182,11 +182,14 @@ class PackageStore(Protocol):
         """A presigned address of a file stored by `put_file`."""
         ...
 
-    def put_provenance(self, digest: str, provenance: bytes) -> None:
-        """Keep the provenance file (``.prov``) of an archive; a later one replaces it."""
+    def put_provenance(self, version_id: str, provenance: bytes) -> None:
+        """Keep the provenance file (``.prov``) of a version; a later one replaces it.
+
+        Never by the archive's digest: whoever publishes the same bytes elsewhere would replace it too.
+        """
         ...
 
-    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+    def provenance_url(self, version_id: str, filename: str, expires_in_s: int) -> str:
         """A presigned address of what `put_provenance` kept."""
         ...
 

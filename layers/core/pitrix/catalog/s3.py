@@ -1,6 +1,6 @@
-"""Archives and files of packages in the catalog's bucket, named by their digest.
+"""Archives and files of packages in the catalog's bucket, named by their digest, and what belongs to them.
 
-Owns the layout ``archives/<hex>.tgz`` (with ``.prov`` beside it), ``files/<hex>/<path>`` and
+Owns the layout ``archives/<hex>.tgz``, ``files/<hex>/<path>``, ``provenances/<version>.prov`` and
 ``indexes/<key>``. Never writes into the bucket that uploads go to (that would trigger the indexer again).
 Archives and files are immutable: the same digest is the same bytes. Indexes are dropped after some days.
 """
@@ -65,17 +65,17 @@ class S3PackageStore:
         )
         return url
 
-    def put_provenance(self, digest: str, provenance: bytes) -> None:
+    def put_provenance(self, version_id: str, provenance: bytes) -> None:
         self._connect().put_object(
-            Bucket=self._bucket, Key=_provenance_key(digest), Body=provenance, ContentType="text/plain"
+            Bucket=self._bucket, Key=_provenance_key(version_id), Body=provenance, ContentType="text/plain"
         )
 
-    def provenance_url(self, digest: str, filename: str, expires_in_s: int) -> str:
+    def provenance_url(self, version_id: str, filename: str, expires_in_s: int) -> str:
         url: str = self._connect().generate_presigned_url(
             "get_object",
             Params={
                 "Bucket": self._bucket,
-                "Key": _provenance_key(digest),
+                "Key": _provenance_key(version_id),
                 "ResponseContentDisposition": f'attachment; filename="{filename}"',
             },
             ExpiresIn=expires_in_s,
@@ -109,8 +109,8 @@ def _archive_key(digest: str) -> str:
     return f"archives/{digest.removeprefix('sha256:')}.tgz"
 
 
-def _provenance_key(digest: str) -> str:
-    return f"{_archive_key(digest)}.prov"
+def _provenance_key(version_id: str) -> str:
+    return f"provenances/{version_id}.prov"
 
 
 def _file_key(digest: str, path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pitrix.cli import render
+from pitrix.cli import render, repos
 from pitrix.cli.api import Api, segment
 from pitrix.cli.context import Cli
 from pitrix.cli.failure import Failure
@@ -39,22 +39,33 @@ Limit = Annotated[int, typer.Option(min=1, help="Show at most so many.")]
 def list_apps(
     ctx: typer.Context,
     category: Annotated[str, typer.Option(help="Only of this category (its id).")] = "",
-    repo: Annotated[str, typer.Option(help="Only of this repository (its id).")] = "",
+    repo: Annotated[str, typer.Option(help="Only of this repository (its name or id).")] = "",
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Those of you and yours, private ones too, not the public store.")
+    ] = False,
     sort: Annotated[Sort, typer.Option(help="In this order.")] = Sort.NEWEST,
     limit: Limit = 100,
 ) -> None:
     """List the apps of the store."""
-    _show(Cli.of(ctx), limit, category=category, repo=repo, sort=sort.value)
+    cli = Cli.of(ctx)
+    repo_id = ""
+    if repo:
+        found = repos.resolve(cli.api, repo)
+        repo_id = str(found["repo_id"])
+        # What is private is in no store.
+        mine = mine or found["visibility"] == "private"
+    _show(cli, limit, category=category, repo=repo_id, sort=sort.value, scope="mine" if mine else "")
 
 
 @app.command()
 def search(
     ctx: typer.Context,
     words: Annotated[list[str], typer.Argument(help="Words of the name, the title or the description.")],
+    mine: Annotated[bool, typer.Option("--mine", help="Among those of you and yours.")] = False,
     limit: Limit = 100,
 ) -> None:
     """Search the store."""
-    _show(Cli.of(ctx), limit, search=" ".join(words))
+    _show(Cli.of(ctx), limit, search=" ".join(words), scope="mine" if mine else "")
 
 
 @app.command()
@@ -98,7 +109,7 @@ def show(
 
 
 def resolve(api: Api, name: str) -> Any:
-    """The app of that id or name.
+    """The app of that id or name: of the store, or else of the caller's own, which may be private.
 
     Raises:
         Failure: There is none, or several of that name.
@@ -106,8 +117,13 @@ def resolve(api: Api, name: str) -> Any:
     if name.startswith("app_"):
         return api.get(f"/apps/{segment(name)}")
     found = list(api.items("/apps", at_most=10, name=name))
+    if not found and api.signed_in:
+        found = list(api.items("/apps", at_most=10, name=name, scope="mine"))
+        # What is left of a repository that was let go has no version any more.
+        found = [app for app in found if app["latest_version_id"]] or found
     if not found:
-        raise Failure(f"The store has no app named {name!r}.", hint="See: pitrix apps list")
+        hint = "See: pitrix apps list, pitrix apps list --mine"
+        raise Failure(f"The store has no app named {name!r}.", hint=hint)
     if len(found) > 1:
         ids = ", ".join(app["app_id"] for app in found)
         raise Failure(f"Several apps are named {name!r}.", hint=f"Give the id of one of them: {ids}")

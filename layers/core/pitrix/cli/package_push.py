@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from pitrix.cli import package_build, problems, render
+from pitrix.cli import package_build, problems, render, repos
 from pitrix.cli.api import segment
 from pitrix.cli.context import Cli
 from pitrix.cli.failure import EXIT_FAILED, Failure
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 def push(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(help="A package's directory or archive.")] = Path(),
-    repo: Annotated[str, typer.Option(help="Id of the repository.")] = PLATFORM_REPO,
+    repo: Annotated[str, typer.Option(help="Name or id of the repository.")] = PLATFORM_REPO,
     wait: Annotated[bool, typer.Option(help="Wait until it is in the store, or refused.")] = True,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for that.")] = 120,
     check: Annotated[bool, typer.Option(help="Check it on this machine first.")] = True,
@@ -48,6 +48,8 @@ def push(
     """Publish a package: check, upload, and wait until it is in the store. Ends with 1 if it is refused."""
     cli = Cli.of(ctx)
     data, filename = _to_upload(cli, path, check=check)
+    if not repo.startswith("repo_"):
+        repo = str(repos.resolve(cli.api, repo)["repo_id"])
     signed = read_provenance(path) if signature and path.is_file() else None
     if signed is not None:
         _check_provenance(path, data, signed)

@@ -5,6 +5,7 @@ Owns the talk. What an answer may be is decided by `pitrix.packages.service`, as
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,10 +16,13 @@ from rich.markup import escape
 
 from pitrix.cli.clusters import pairs
 from pitrix.cli.context import Cli
-from pitrix.cli.failure import WrongUsage
+from pitrix.cli.failure import Failure, WrongUsage
 from pitrix.errors import FieldError, InvalidInput
 from pitrix.packages import service as packages
 from pitrix.packages.model import FieldType, Form, FormField, FormGroup
+
+#: Keys of a form that a hint lists.
+_KEYS_TOLD = 20
 
 
 def gather(
@@ -31,7 +35,7 @@ def gather(
 
     Raises:
         WrongUsage: The file or an option cannot be read.
-        InvalidInput: An answer is wrong, unknown or missing; names each of them.
+        Failure: An answer is wrong, unknown or missing; names each of them.
     """
     given = _from_file(file) if file is not None else {}
     given, errors = _with_settings(form, given, pairs(list(settings), "--set"))
@@ -61,7 +65,7 @@ def _with_settings(
 
 
 def _check(form: Form, given: Mapping[str, Any], errors: list[FieldError]) -> None:
-    """Raises `InvalidInput` with everything that is wrong, at once."""
+    """Raises `Failure` with everything that is wrong, at once."""
     try:
         packages.complete_answers(form, given)
     except InvalidInput as error:
@@ -69,7 +73,24 @@ def _check(form: Form, given: Mapping[str, Any], errors: list[FieldError]) -> No
         errors = errors + [each for each in error.errors if each.field not in known]
     if errors:
         names = ", ".join(error.field for error in errors[:5])
-        raise InvalidInput(f"{len(errors)} answer(s) cannot be used: {names}", errors=errors)
+        raise Failure(
+            f"{len(errors)} answer(s) cannot be used: {names}",
+            errors=errors,
+            title=InvalidInput.title,
+            hint=_what_is_asked(form, errors),
+        )
+
+
+def _what_is_asked(form: Form, errors: Sequence[FieldError]) -> str:
+    """The keys that a form knows, when one was given that it does not know; those alike come first."""
+    keys = [field.key for field in form.fields()]
+    strangers = [error.field for error in errors if error.field not in keys]
+    if not strangers:
+        return ""
+    near = [key for each in strangers for key in difflib.get_close_matches(each, keys, n=3)]
+    told = list(dict.fromkeys([*near, *keys]))
+    more = f", … ({len(told) - _KEYS_TOLD} more)" if len(told) > _KEYS_TOLD else ""
+    return f"It asks for: {', '.join(told[:_KEYS_TOLD])}{more}"
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,8 +191,8 @@ def _chosen(field: FormField, text: str) -> str:
 
 def _from_file(file: Path) -> dict[str, Any]:
     """Answers of a JSON or YAML file; JSON is YAML."""
-    from pitrix.packages import yamltext
-    from pitrix.packages.jsontext import JsonRefused
+    from pitrix.packages.text import yamltext
+    from pitrix.packages.text.jsontext import JsonRefused
 
     try:
         data = sys.stdin.read().encode() if str(file) == "-" else file.read_bytes()

@@ -94,7 +94,8 @@ def failure(err: Console, what: Failure, *, machine: bool) -> None:
         return
     err.print(f"[bold red]{escape(what.title)}:[/] {escape(what.detail)}")
     for error in what.errors:
-        err.print(f"  [bold]{escape(error.field or 'body')}[/]: {escape(error.message)}")
+        if len(what.errors) > 1 or error.message.rstrip(".") not in what.detail:
+            err.print(f"  [bold]{escape(error.field or 'body')}[/]: {escape(error.message)}")
     if what.hint:
         err.print(escape(what.hint), style="dim")
 

@@ -37,7 +37,8 @@ def repo_index(
     def show() -> None:
         for each in report.skipped:
             cli.out.print(f"left out {each.file}: {each.why}", markup=False, soft_wrap=True)
-        told = f"{target}: {report.versions} versions of {report.charts} charts"
+        versions = f"{report.versions} version{'s' * (report.versions != 1)}"
+        told = f"{target}: {versions} of {report.charts} chart{'s' * (report.charts != 1)}"
         cli.out.print(told, markup=False, soft_wrap=True)
 
     cli.result(asdict(report), show)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +26,18 @@ app = typer.Typer(no_args_is_help=True, help="See and manage where packages come
 SECRET_VARIABLE = "PITRIX_REPO_SECRET"  # noqa: S105 - the name of a variable
 
 Name = Annotated[str, typer.Argument(metavar="REPO", help="Its name or id.")]
-Kind = Annotated[str, typer.Option(help="platform (uploads), s3, http or oci.")]
+
+
+class RepoKind(StrEnum):
+    """What a repository is at its source."""
+
+    PLATFORM = "platform"
+    S3 = "s3"
+    HTTP = "http"
+    OCI = "oci"
+
+
+Kind = Annotated[RepoKind, typer.Option(help="platform takes uploads; the others are read from.")]
 #: Not ``--url``: that is the platform's own, wherever it stands on the line.
 Url = Annotated[
     str | None,
@@ -43,23 +55,35 @@ User = Annotated[
 Description = Annotated[str | None, typer.Option(help="What it is for.")]
 Public = Annotated[bool | None, typer.Option("--public/--private", help="Who may use it.")]
 Providers = Annotated[
-    list[str] | None, typer.Option("--provider", help="A cloud its apps may run on; repeat.")
+    list[str] | None, typer.Option("--provider", help="A cloud its apps may run on; repeat.", metavar="NAME")
 ]
-Labels = Annotated[list[str] | None, typer.Option("--label", help="KEY=VALUE; repeat.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("--label", help="To find it by; repeat.", metavar="KEY=VALUE")
+]
 Selectors = Annotated[
     list[str] | None,
-    typer.Option("--selector", help="KEY=VALUE that a runtime must be labelled with; repeat."),
+    typer.Option("--selector", help="What a runtime must be labelled with; repeat.", metavar="KEY=VALUE"),
 ]
 Keys = Annotated[
-    list[Path] | None, typer.Option("--key", help="File of an armored OpenPGP certificate; repeat.")
+    list[Path] | None,
+    typer.Option("--key", help="File of an armored OpenPGP public key; repeat.", metavar="FILE"),
 ]
 Signed = Annotated[
-    bool | None, typer.Option("--require-signature/--no-require-signature", help="Refuse what no key signed.")
+    bool | None,
+    typer.Option(
+        "--require-signature/--no-require-signature",
+        help="From now on refuse what no --key signed.",
+    ),
 ]
 Released = Annotated[
     bool | None, typer.Option("--auto-release/--no-auto-release", help="Publish without a review.")
 ]
-Interval = Annotated[int | None, typer.Option("--every", help="Seconds between two syncs; 0 for never.")]
+Interval = Annotated[
+    int | None,
+    typer.Option(
+        "--every", help="Seconds between two syncs: 300 or more, or 0 for never.", metavar="SECONDS"
+    ),
+]
 
 
 @app.command("list")
@@ -84,7 +108,7 @@ def list_repos(ctx: typer.Context) -> None:
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="What to call it.")],
-    kind: Kind = "http",
+    kind: Kind = RepoKind.HTTP,
     url: Url = None,
     endpoint: Endpoint = None,
     region: Region = None,
@@ -101,6 +125,7 @@ def create(
 ) -> None:
     """Add a repository; a remote one is tried first and then synced."""
     cli = Cli.of(ctx)
+    _need_address(kind, url)
     described = _described(
         url=url, endpoint=endpoint, region=region, description=description, public=public,
         providers=provider, labels=label, selectors=selector, keys=key,
@@ -108,7 +133,13 @@ def create(
     )  # fmt: skip
     body = {"name": name, "kind": kind, **described, **_credential(cli, kind, user)}
     repo = cli.api.post("/repos", body)
-    cli.result(repo, lambda: cli.out.print(f"{repo['name']} is {repo['repo_id']}.", markup=False))
+
+    def as_text() -> None:
+        cli.out.print(f"{repo['name']} is {repo['repo_id']}.", markup=False)
+        if repo["kind"] != RepoKind.PLATFORM:
+            cli.note(f"Its first sync is under way; see: pitrix repos statistics {repo['repo_id']}")
+
+    cli.result(repo, as_text)
 
 
 @app.command()
@@ -172,6 +203,7 @@ def show(ctx: typer.Context, name: Name) -> None:
                 "keys": f"{len(repo['keys'])}" if repo["keys"] else "",
                 "signature": "required" if repo["require_signature"] else "",
                 "releases": "at once" if repo["auto_release"] else "after a review",
+                "for helm": f"{cli.url}/v1/repos/{repo['repo_id']}/charts",
             },
         )
         _show_figures(cli, figures)
@@ -213,7 +245,7 @@ def events(
 def validate(
     ctx: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="[REPO]", help="A repository there is.")] = None,
-    kind: Kind = "http",
+    kind: Kind = RepoKind.HTTP,
     url: Url = None,
     endpoint: Endpoint = None,
     region: Region = None,
@@ -225,6 +257,8 @@ def validate(
         raise WrongUsage(
             "Give either a repository or an address.", hint="Such as: --address https://host/charts"
         )
+    if kind is RepoKind.PLATFORM and url is not None:
+        raise WrongUsage("A repository of the kind platform has no address: packages are uploaded to it.")
     if name is not None:
         path = f"/repos/{segment(resolve(cli.api, name)['repo_id'])}/actions/validate"
         found = cli.api.post(path)["check"]
@@ -233,9 +267,9 @@ def validate(
         found = cli.api.post("/repos/validate", {"kind": kind, **address, **_credential(cli, kind, user)})
     some = f": {', '.join(found['sample'])}" if found["sample"] else ""
     more = ", …" if found["packages"] > len(found["sample"]) else ""
-    cli.result(
-        found, lambda: cli.out.print(f"It holds {found['packages']} packages{some}{more}.", markup=False)
-    )
+    count = found["packages"]
+    text = f"It holds {count or 'no'} package{'s' * (count != 1)}{some}{more}."
+    cli.result(found, lambda: cli.out.print(text, markup=False, soft_wrap=True))
 
 
 @app.command()
@@ -294,6 +328,14 @@ def resolve(api: Api, name: str) -> dict[str, Any]:
         ids = ", ".join(repo["repo_id"] for repo in found)
         raise Failure(f"Several repositories are named {name!r}.", hint=f"Give the id of one: {ids}")
     return dict(found[0])
+
+
+def _need_address(kind: RepoKind, url: str | None) -> None:
+    if kind is not RepoKind.PLATFORM and not url:
+        example = {"s3": "s3://bucket/prefix", "oci": "oci://host/path"}.get(kind, "https://host/charts")
+        raise WrongUsage(
+            f"A repository of the kind {kind} needs an address.", hint=f"Such as: --address {example}"
+        )
 
 
 def _described(**given: Any) -> dict[str, Any]:
@@ -378,7 +420,8 @@ def _show_figures(cli: Cli, figures: dict[str, Any]) -> None:
 def _show_sync(cli: Cli, done: dict[str, Any]) -> None:
     counts = ", ".join(f"{count} {name}" for name, count in done["counts"].items() if count)
     said = done["message"] if done["status"] == "failed" else counts
-    facts = {"last sync": render.when(done["finished_at"]), "outcome": done["status"], "packages": said}
+    what = "why" if done["status"] == "failed" else "packages"
+    facts = {"last sync": render.when(done["finished_at"]), "outcome": done["status"], what: said}
     render.as_facts(cli.out, facts)
     if done["failures"]:
         columns = {

@@ -53,7 +53,7 @@ def read_chart(archive: bytes) -> dict[str, Any]:
     Raises:
         ChartUnreadable: There is none within the limits, or it is no mapping.
     """
-    from pitrix.packages import yamltext
+    from pitrix.packages.text import yamltext
 
     try:
         found = yamltext.load(chart_yaml(archive))
@@ -68,7 +68,7 @@ def read_chart(archive: bytes) -> dict[str, Any]:
 
 def load_libraries() -> None:
     """Load what reading takes and what is otherwise loaded when it is first needed: before a fork, say."""
-    from pitrix.packages import yamltext
+    from pitrix.packages.text import yamltext
 
     encode({"name": yamltext.load(b"name: x")["name"]})
 

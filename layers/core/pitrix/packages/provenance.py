@@ -227,7 +227,7 @@ def _check_digest(archive: bytes, filename: str, content: bytes) -> None:
 
 def _sums(content: bytes) -> Mapping[Any, Any]:
     """File names and digests of a signed text, as Helm reads it: what follows the first line of dots."""
-    from pitrix.packages import yamltext
+    from pitrix.packages.text import yamltext
 
     parts = content.replace(b"\r\n", b"\n").split(_SEPARATOR.encode())
     if len(parts) < 2:

@@ -13,8 +13,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from pitrix.packages.jsontext import Document, pointer_of
 from pitrix.packages.model import Problem, Severity
+from pitrix.packages.text.jsontext import Document, pointer_of
 
 #: More problems than this in one file say nothing new.
 MAX_PROBLEMS = 100
@@ -33,7 +33,7 @@ def check(document: Document, schema: str) -> list[Problem]:
             problems.append(document.problem(at, error.message, hint, Severity.WARNING))
         else:
             problems.append(document.problem(at, _message(error), _hint(error)))
-    return sorted(problems, key=lambda each: each.line)
+    return sorted(problems, key=lambda each: (each.line, each.key, each.message))  # whatever order sets have
 
 
 def _message(error: Any) -> str:

@@ -32,7 +32,6 @@ from pitrix.packages.model import (
 
 __all__ = [
     "build",
-    "changed_answers",
     "complete_answers",
     "complete_service_params",
     "default_answers",
@@ -156,18 +155,13 @@ def default_answers(form: Form) -> dict[str, Any]:
 
 
 def complete_answers(form: Form, answers: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Answers with defaults filled in, all of them checked; see `pitrix.packages.form.complete`.
+    """Answers with defaults filled in, all of them checked; see `forms.answers.complete`.
 
     Raises:
         InvalidInput: One `FieldError` (named by the key of its field) for each answer that is wrong,
             unknown or missing.
     """
     return forms.complete(form, answers)
-
-
-def changed_answers(form: Form, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """What differs from the form's defaults in complete answers: all that Helm has to be told."""
-    return forms.overrides(form, answers)
 
 
 def parse_answers(form: Form, flat: Mapping[str, str | Sequence[str]]) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Plan:
     @property
     def changes_nothing(self) -> bool:
         """Whether there is nothing to fetch, to withdraw, or to write down."""
-        return not (self.planned or self.pending or self.gone or self.strays or self.closing)
+        return not (self.planned or self.pending or self.gone or self.strays or self.adopted or self.closing)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

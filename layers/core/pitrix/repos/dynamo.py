@@ -21,7 +21,6 @@ Never decides who may see what: `service.py` does.
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import asdict, replace
 from datetime import datetime
 from hashlib import sha256
@@ -29,7 +28,7 @@ from typing import Final
 
 from pitrix.clock import rfc3339
 from pitrix.errors import Conflict
-from pitrix.repos.model import Repo, RepoEvent, SyncState, Totals, Upload, tenant_of
+from pitrix.repos.model import Repo, RepoEvent, SyncState, Totals, Upload, folded, tenant_of
 from pitrix.repos.ports import NOTHING, EventPage, RepoPage
 from pitrix.table import Delete, Item, Page, Put, Table, Write, pack, unpack
 
@@ -57,7 +56,11 @@ class TableRepoStore:
         return _repos(self._table.query("REPOS", index="g1", prefix=owner_path, limit=limit, cursor=cursor))
 
     def create(self, repo: Repo) -> Repo:
-        self._table.transact([Put(item=_item(repo), if_absent=True), Put(item=_claim(repo), if_absent=True)])
+        writes: list[Write] = [Put(item=_item(repo), if_absent=True), Put(item=_claim(repo), if_absent=True)]
+        if repo.is_remote:
+            due = SyncState(repo_id=repo.repo_id, next_at=repo.created_at)
+            writes.append(Put(item=_state_item(due), if_absent=True))
+        self._table.transact(writes)
         return replace(repo, revision=1)
 
     def save(self, before: Repo, after: Repo) -> Repo:
@@ -130,14 +133,7 @@ class TableRepoStore:
         return None if item is None else replace(unpack(item.data, SyncState), revision=item.version)
 
     def save_sync_state(self, state: SyncState, event: RepoEvent | None = None) -> SyncState:
-        due = state.lease_until if state.running else state.next_at
-        item = Item(
-            pk=f"REPO#{state.repo_id}",
-            sk="SYNC",
-            data=pack(state),
-            g1=("DUE", f"{rfc3339(due)}#{state.repo_id}") if due else None,
-            version=state.revision,
-        )
+        item = _state_item(state)
         put = Put(item=item, if_version=state.revision) if state.revision else Put(item=item, if_absent=True)
         self._table.transact([put] if event is None else [put, Put(item=_event_item(event), if_absent=True)])
         return replace(state, revision=state.revision + 1)
@@ -180,13 +176,24 @@ def _sum(one: Totals, other: Totals) -> Totals:
     return Totals(**{name: value + more[name] for name, value in asdict(one).items()})
 
 
+def _state_item(state: SyncState) -> Item:
+    due = state.lease_until if state.running else state.next_at
+    return Item(
+        pk=f"REPO#{state.repo_id}",
+        sk="SYNC",
+        data=pack(state),
+        g1=("DUE", f"{rfc3339(due)}#{state.repo_id}") if due else None,
+        version=state.revision,
+    )
+
+
 def _claim(repo: Repo) -> Item:
-    return Item(pk="NAMES", sk=f"{repo.owner_path}#{_folded(repo.name)}", data={"repo_id": repo.repo_id})
+    return Item(pk="NAMES", sk=f"{repo.owner_path}#{folded(repo.name)}", data={"repo_id": repo.repo_id})
 
 
 def _item(repo: Repo) -> Item:
     listed = repo.status == "active"
-    by_name = f"{_folded(repo.name)}#{repo.repo_id}"
+    by_name = f"{folded(repo.name)}#{repo.repo_id}"
     return Item(
         pk=f"REPO#{repo.repo_id}",
         sk="REPO",
@@ -195,7 +202,3 @@ def _item(repo: Repo) -> Item:
         g2=("PUBLIC", by_name) if listed and repo.visibility == "public" else None,
         version=repo.revision,
     )
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()

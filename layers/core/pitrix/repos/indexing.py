@@ -11,16 +11,19 @@ Next: `syncing.py` for whole repositories.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from pitrix import ids
 from pitrix.clock import Clock
-from pitrix.errors import NotFound, PackageInvalid, PitrixError, TooLarge, Unprocessable
+from pitrix.errors import Contended, NotFound, PackageInvalid, PitrixError, TooLarge, Unprocessable
 from pitrix.events import EventBus
 from pitrix.identity.model import Principal, require
 from pitrix.packages.model import Package, Problem, Signature, SignatureStatus
@@ -44,9 +47,13 @@ from pitrix.repos.ports import Catalog, PackageChecks, RepoStore, Signatures, Up
 MAX_PACKAGE_BYTES: Final = 32 * 1024 * 1024
 #: The largest provenance file: a chart's metadata and a signature.
 MAX_PROVENANCE_BYTES: Final = 256 * 1024
-#: An event is one item of at most 400 KB, and a package may be hostile: so many problems are kept, so long.
+#: An event is one item of at most 400 KB, and a package may be hostile: so many problems are kept, so long,
+#: and no more than fit, as the table writes them (a letter beyond ASCII takes up to 12 bytes there).
 PROBLEMS_KEPT: Final = 100
 PROBLEM_LENGTH: Final = 500
+KEPT_BYTES: Final = 250_000
+
+T = TypeVar("T")
 
 _log = logging.getLogger("pitrix")
 
@@ -168,6 +175,7 @@ class Indexer:
         archive: bytes,
         provenance: bytes | None,
         filename: str = "",
+        listed_as: tuple[str, str] | None = None,
     ) -> tuple[RepoEvent, bool]:
         """Open, verify and publish; the package's faults become a refusal, all others are raised.
 
@@ -176,6 +184,7 @@ class Indexer:
         Args:
             who: Who uploaded it, and owns what is new.
             filename: What the archive is called in its provenance; by default ``<name>-<version>.tgz``.
+            listed_as: Name and version that its source lists it under, where that says what is inside.
 
         Returns:
             The event, not stored yet, and whether the app is new.
@@ -188,6 +197,7 @@ class Indexer:
         try:
             package = self._packages.open_package(archive)
             event = replace(event, name=package.name, version=package.version)
+            _check_listed(package, listed_as)
             signature = self._verified(
                 repo, archive, filename or f"{package.name}-{package.version}.tgz", provenance
             )
@@ -206,7 +216,7 @@ class Indexer:
             if version.status == "suspended" and version.status_reason == REMOVED_UPSTREAM:
                 self._catalog.restore_version(who, app.app_id, version.version_id, reason=REMOVED_UPSTREAM)
         except PitrixError as error:
-            if error.status >= 500:
+            if error.status >= 500 or isinstance(error, Contended):
                 raise
             return _refused(event, error), False
         event = replace(
@@ -215,7 +225,7 @@ class Indexer:
             message=_said(package, published.outcome),
             app_id=app.app_id,
             version_id=version.version_id,
-            problems=[problem_of(problem) for problem in package.warnings[:PROBLEMS_KEPT]],
+            problems=kept_of(package.warnings),
         )
         return event, published.outcome == "indexed" and app.revision == 1
 
@@ -330,9 +340,38 @@ def problem_of(problem: Problem) -> RepoProblem:
     )
 
 
+def kept_of(problems: Sequence[Problem]) -> list[RepoProblem]:
+    """The first problems, as many as an event has room for."""
+    return fitting([problem_of(problem) for problem in problems[:PROBLEMS_KEPT]])
+
+
+def fitting(items: Sequence[T], *, at_most_bytes: int = KEPT_BYTES) -> list[T]:
+    """The first items, as many as take so many bytes in the table, which writes JSON in ASCII."""
+    kept, size = [], 0
+    for item in items:
+        size += len(json.dumps(msgspec.to_builtins(item)))
+        if size > at_most_bytes:
+            break
+        kept.append(item)
+    return kept
+
+
 def clipped(text: str) -> str:
     """A text of at most `PROBLEM_LENGTH` characters."""
     return text if len(text) <= PROBLEM_LENGTH else text[: PROBLEM_LENGTH - 1] + "…"
+
+
+def _check_listed(package: Package, listed_as: tuple[str, str] | None) -> None:
+    """Refuse an archive with another package in it than its source says: who chose one would get the other.
+
+    Raises:
+        PackageInvalid: see above.
+    """
+    found = (package.name, package.version.removeprefix("v"))
+    if listed_as is not None and found != (listed_as[0], listed_as[1].removeprefix("v")):
+        raise PackageInvalid(
+            f"The source lists it as {' '.join(listed_as)}, but {package.name} {package.version} is inside."
+        )
 
 
 def _said(package: Package, outcome: str) -> str:
@@ -346,7 +385,7 @@ def _refused(event: RepoEvent, error: PitrixError) -> RepoEvent:
         event,
         outcome="refused",
         message=clipped(error.detail),
-        problems=[problem_of(problem) for problem in problems[:PROBLEMS_KEPT]],
+        problems=kept_of(problems),
     )
 
 

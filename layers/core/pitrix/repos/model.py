@@ -13,6 +13,7 @@ Object keys say who uploaded, so that the indexer need not trust a client:
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +26,8 @@ SyncStatus = Literal["running", "succeeded", "unchanged", "failed"]
 Outcome = Literal["indexed", "unchanged", "refused", "removed", "synced", "failed"]
 
 PLATFORM_REPO_ID: Final = "repo_platform"
+SCHEDULE: Final = "schedule"
+"""Who asked for a sync that nobody asked for."""
 PROVENANCE: Final = ".prov"
 REMOVED_UPSTREAM: Final = "removed upstream"
 """The reason of a version's suspension that its source's listing it again ends."""
@@ -191,7 +194,7 @@ class Sync:
     sync_id: str
     repo_id: str
     status: SyncStatus = "running"
-    by: str = "schedule"
+    by: str = SCHEDULE
     started_at: datetime
     finished_at: datetime | None = None
     counts: SyncCounts = SyncCounts()
@@ -425,15 +428,20 @@ def upload_key(repo_id: str, user_id: str, filename: str) -> str:
 
 
 def parse_key(key: str) -> KeyParts | None:
-    """Take an object key apart, or ``None`` when it follows neither layout."""
+    """Take an object key apart, or ``None`` when it follows neither layout, or is longer than S3's are."""
     parts = key.split("/")
-    if not all(parts):
+    if not all(parts) or len(key.encode()) > 1024:
         return None
     if len(parts) == 2:
         return KeyParts(repo_id=parts[0], user_id=None, filename=parts[1])
     if len(parts) == 3:
         return KeyParts(repo_id=parts[0], user_id=parts[1], filename=parts[2])
     return None
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: without regard to case or width."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def tenant_of(owner_path: str) -> str:

@@ -79,7 +79,7 @@ class RepoStore(Protocol):
         ...
 
     def create(self, repo: Repo) -> Repo:
-        """Write a new repository.
+        """Write a new repository; a remote one is due to be synced.
 
         Raises:
             Conflict: the id is taken, or its owner has one of that name.

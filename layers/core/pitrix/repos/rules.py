@@ -5,15 +5,18 @@ Owns the messages that name a bad field. Whether an address answers is a source'
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 from pitrix.errors import FieldError, InvalidInput
-from pitrix.repos.model import Repo
+from pitrix.repos.model import Repo, folded
 
 #: A repository with so many keys is not signed by anybody in particular; each is read for every package.
 KEYS_AT_MOST: Final = 20
 KEY_BYTES: Final = 64 * 1024
+#: A folded name is part of a sort key, which has at most 1,024 bytes with the owner's path before it.
+NAME_BYTES: Final = 400
 INTERVAL_AT_LEAST_S: Final = 300
 INTERVAL_AT_MOST_S: Final = 30 * 24 * 3600
 
@@ -30,6 +33,8 @@ def check(repo: Repo) -> None:
     errors = []
     if not _NAME.fullmatch(repo.name):
         errors.append(FieldError("name", "must be 1 to 60 letters, digits, spaces and ._-, not at the ends"))
+    elif len(folded(repo.name).encode()) > NAME_BYTES:
+        errors.append(FieldError("name", "is too long: it holds letters that stand for many others"))
     if len(repo.description) > 1000:
         errors.append(FieldError("description", "must have at most 1000 characters"))
     if len(repo.providers) > 20 or not all(_LABEL.fullmatch(provider) for provider in repo.providers):
@@ -59,7 +64,9 @@ def refused(errors: list[FieldError]) -> InvalidInput:
 
 
 def _pairs(field: str, pairs: dict[str, str]) -> list[FieldError]:
-    errors = [FieldError(field, "must be at most 20")] if len(pairs) > 20 else []
+    if len(pairs) > 20:
+        return [FieldError(field, "must be at most 20")]
+    errors = []
     for key, value in pairs.items():
         if not _LABEL.fullmatch(key) or (value and not _LABEL.fullmatch(value)):
             message = "and its value must be letters, digits and ._/- (63 at most each)"
@@ -95,10 +102,11 @@ def _signatures(repo: Repo) -> list[FieldError]:
     errors = []
     if len(repo.keys) > KEYS_AT_MOST:
         errors.append(FieldError("keys", f"must be at most {KEYS_AT_MOST}"))
-    if any(len(key) > KEY_BYTES for key in repo.keys):
+    sizes = [len(json.dumps(key)) for key in repo.keys]
+    if any(size > KEY_BYTES for size in sizes):
         errors.append(FieldError("keys", f"must have at most {KEY_BYTES} characters each"))
-    # All of a repository is one item, and an item has at most 400 KB.
-    if sum(map(len, repo.keys)) > 4 * KEY_BYTES:
+    # All of a repository is one item, and an item has at most 400 KB, in JSON of ASCII.
+    if sum(sizes) > 4 * KEY_BYTES:
         errors.append(FieldError("keys", f"must have at most {4 * KEY_BYTES} characters in all"))
     if repo.require_signature and not repo.keys:
         errors.append(FieldError("require_signature", "needs keys to check signatures with"))

@@ -8,8 +8,11 @@ the catalog), `syncing.py` and `sync_steps.py` (a repository against its source)
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pitrix import ids
 from pitrix.clock import Clock
@@ -62,8 +65,12 @@ from pitrix.repos.syncing import Syncs, next_look
 UPLOAD_EXPIRES_IN_S: Final = 900
 #: Packages that a check of an address names.
 SAMPLE: Final = 5
+#: A caller waits for the check of an address, and API Gateway gives up after 29 s.
+CHECK_TIME_S: Final = 20.0
 #: Fields whose change has the address tried again.
 _ADDRESS: Final = ("url", "endpoint", "region")
+
+T = TypeVar("T")
 
 _log = logging.getLogger("pitrix")
 
@@ -194,7 +201,8 @@ class ReposService:
         Raises:
             NotFound, PermissionDenied: not seen; seen but not owned.
             PreconditionFailed: it was changed since that revision.
-            InvalidInput, Unprocessable: as for ``create_repo``.
+            InvalidInput, Unprocessable: as for ``create_repo``; or the address leads to another server, which
+                must not get the credential that is kept.
             Conflict: the owner has another one of the new name.
         """
         require(who, "repos", "update")
@@ -213,6 +221,9 @@ class ReposService:
         if credential is not None:
             after = replace(after, has_credential=not credential.is_empty)
         rules.check(after)
+        if repo.has_credential and credential is None and _hosts(after) != _hosts(repo):
+            message = "must be given again, or taken away ({}), where the address leads to another server"
+            raise rules.refused([FieldError("credential", message)])
         if patch.keys is not None:
             rules.check_keys(after.keys)
         moved = credential is not None or any(getattr(after, f) != getattr(repo, f) for f in _ADDRESS)
@@ -487,7 +498,7 @@ class ReposService:
         """
         used = None if credential is None or credential.is_empty else credential
         try:
-            listing = self._sources.connect(repo, used).listing()
+            listing = _within(CHECK_TIME_S, self._sources.connect(repo, used).listing)
         except SourceUnavailable as error:
             raise Unprocessable(error.detail, errors=[FieldError("url", error.detail)]) from None
         except PitrixError as error:
@@ -533,6 +544,27 @@ class ReposService:
 
 def _sees(who: Principal, repo: Repo) -> bool:
     return repo.visibility == "public" or who.owns(repo.owner_path)
+
+
+def _hosts(repo: Repo) -> tuple[str, ...]:
+    """The servers that a repository's credential is sent to."""
+    parts = [urlsplit(text.strip().lower()) for text in (repo.url, repo.endpoint) if repo.kind != "s3"]
+    return tuple(f"{part.scheme}://{part.netloc}" for part in parts)
+
+
+def _within(seconds: float, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns, if it does so in time; else it is left alone with what it does.
+
+    Raises:
+        SourceUnavailable: it does not.
+    """
+    pool = ThreadPoolExecutor(1)
+    asked = pool.submit(ask)
+    pool.shutdown(wait=False)
+    try:
+        return asked.result(timeout=seconds)
+    except TimeoutError:
+        raise SourceUnavailable(f"The source did not list its packages within {seconds:.0f} s.") from None
 
 
 def _only_operator(who: Principal, what: str) -> None:

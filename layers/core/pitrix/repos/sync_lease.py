@@ -8,15 +8,16 @@ sync, with its event, in one such write. Taking the lease is `syncing.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pitrix import ids
 from pitrix.clock import Clock
 from pitrix.errors import Conflict, StepFailed
 from pitrix.events import EventBus
+from pitrix.repos.indexing import fitting
 from pitrix.repos.model import Repo, RepoEvent, Sync, SyncCounts, SyncFailure, SyncState, SyncStatus
 from pitrix.repos.ports import NOTHING, RepoStore
 from pitrix.repos.syncing import ATTEMPTS, LEASE_S, RENEW_BELOW_S, next_look, unfinished_after
@@ -27,8 +28,12 @@ _log = logging.getLogger("pitrix")
 class SyncLease:
     """What the steps of a sync hold on to."""
 
-    def __init__(self, *, repos: RepoStore, events: EventBus, clock: Clock) -> None:
+    def __init__(
+        self, *, repos: RepoStore, events: EventBus, clock: Clock, basis: Callable[[Repo], str]
+    ) -> None:
+        """``basis`` tells on what of a repository a sync's results hang."""
         self._repos = repos
+        self._basis = basis
         self._events = events
         self._clock = clock
 
@@ -94,7 +99,7 @@ class SyncLease:
                 status=status,
                 finished_at=now,
                 counts=found,
-                failures=list(failures),
+                failures=fitting(failures),
                 size_bytes=size_bytes,
                 message=message or _sentence(status, found),
             )
@@ -109,7 +114,7 @@ class SyncLease:
                 unfinished=unfinished_after(state) if status == "failed" else "",
                 last=sync,
                 failures=in_a_row,
-                next_at=now if found.pending else next_look(repo, now, in_a_row),
+                next_at=self._next(repo, sync, in_a_row, left.get("basis", state.basis)),
                 **left,
             )
             event = None if status == "unchanged" else _event(repo, sync)
@@ -120,6 +125,14 @@ class SyncLease:
             self._tell(sync)
             return
         raise Conflict(f"Repository {repo.repo_id} is changed by many at once; try again.")
+
+    def _next(self, repo: Repo, sync: Sync, failures: int, basis: str) -> datetime | None:
+        """When the schedule looks next: at once where there is more to do, or something else by now."""
+        now = self._clock.now()
+        moved = repo.is_remote and repo.status == "active" and self._basis(repo) != basis
+        if sync.counts.pending or (moved and sync.status != "failed"):
+            return now
+        return next_look(repo, now, failures, answered=sync.status != "failed")
 
     def _tell(self, sync: Sync) -> None:
         if sync.status == "unchanged":

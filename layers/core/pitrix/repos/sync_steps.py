@@ -36,14 +36,17 @@ from pitrix.errors import (
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal
 from pitrix.repos import differences
-from pitrix.repos.differences import Draft, Plan, Record, Result, Withdrawal
+from pitrix.repos.differences import Draft, Plan, Record, Result, Snapshot, Withdrawal
 from pitrix.repos.indexing import MAX_PACKAGE_BYTES, Indexer, clipped, counts_of
 from pitrix.repos.model import (
     REMOVED_UPSTREAM,
+    SCHEDULE,
     Fetched,
+    Listing,
     Repo,
     RepoEvent,
     SourceEntry,
+    SyncState,
 )
 from pitrix.repos.ports import (
     Catalog,
@@ -61,8 +64,9 @@ T = TypeVar("T")
 #: Packages that one function fetches and reads at the same time. With 32 MiB packed and 64 MiB unpacked each,
 #: this is what fits into the memory that template.yaml gives it.
 THREADS: Final = 4
-#: A step takes up nothing new after this: it must be done before its function's 300 s are over.
-STEP_TIME_S: Final = 180.0
+#: A step takes up nothing new after this: it must be done before its function's 300 s are over, and one
+#: package may take 120 s to come (`pitrix.repos.sources.guarded.Limits`).
+STEP_TIME_S: Final = 120.0
 #: Versions that one step withdraws.
 WITHDRAWN_AT_ONCE: Final = 50
 #: Raise this when what is refused changes, so that refused packages are looked at again.
@@ -89,7 +93,7 @@ class SyncSteps:
     ) -> None:
         self._repos = repos
         self._papers = SyncPapers(objects)
-        self._lease = SyncLease(repos=repos, events=events, clock=clock)
+        self._lease = SyncLease(repos=repos, events=events, clock=clock, basis=_basis)
         self._sources = sources
         self._vault = vault
         self._indexer = indexer
@@ -107,6 +111,7 @@ class SyncSteps:
         Raises:
             SourceUnavailable: the source does not answer; try again.
             InvalidInput: its address or credential is wrong.
+            Unprocessable: it lists nothing any more; by the schedule, a store is not emptied.
             StepFailed: another sync took over.
         """
         if self._lease.is_over(repo_id, sync_id):
@@ -121,10 +126,12 @@ class SyncSteps:
         last = self._papers.snapshot(state)
         source = self._connect(repo)
         same = state.basis == basis and not (state.retry_refused or state.unfinished)
-        listing = source.listing(state.validator if same and state.snapshot else "")
+        # Without what the last sync left, "nothing has changed" would be no answer.
+        listing = source.listing(state.validator if same and last.records else "")
         if listing is None:
             self._lease.conclude(repo, sync_id, "unchanged")
             return None
+        _refuse_to_empty(repo, state, listing, last)
         left, results = self._papers.left_over(state)
         plan, batches = differences.difference(
             listing,
@@ -279,7 +286,11 @@ class SyncSteps:
             # The source's fault (a login that ended) or ours, not the package's: it is tried again.
             _log.exception("%s of %s could not be published", entry.key, repo.repo_id)
             return replace(result, failed=_why(error))
-        self._note(repo, replace(event, sync_id=sync_id), entry, new_app)
+        try:
+            self._note(repo, replace(event, sync_id=sync_id), entry, new_app)
+        except Exception as error:
+            _log.exception("the event of %s of %s was not kept", entry.key, repo.repo_id)
+            return replace(result, failed=_why(error))
         return replace(result, record=_record(event, entry))
 
     def _published(self, repo: Repo, entry: SourceEntry, fetched: Fetched) -> tuple[RepoEvent, bool]:
@@ -297,6 +308,8 @@ class SyncSteps:
             archive=fetched.archive,
             provenance=fetched.provenance,
             filename=filename,
+            # An index repeats what is inside; a tag of a registry may be any name ("latest").
+            listed_as=(entry.name, entry.version) if repo.kind == "http" and entry.version else None,
         )
 
     def _note(self, repo: Repo, event: RepoEvent, entry: SourceEntry, new_app: bool) -> None:
@@ -355,6 +368,21 @@ def _policy(basis: str) -> str:
 def _check_purpose(repo: Repo, plan: Plan) -> None:
     if plan.closing != (repo.status == "deleting"):
         raise StepFailed(f"Repository {repo.repo_id} was deleted.")
+
+
+def _refuse_to_empty(repo: Repo, state: SyncState, listing: Listing, last: Snapshot) -> None:
+    """Withdraw everything only when a person asks: an empty answer is a source's commonest mistake.
+
+    Raises:
+        Unprocessable: the schedule asks, and a source that had packages lists none.
+    """
+    had = sum(bool(record.version_id) for record in last.records.values())
+    by_schedule = state.running is not None and state.running.by == SCHEDULE
+    if repo.is_remote and had and by_schedule and not listing.entries:
+        raise Unprocessable(
+            f"The source lists no package any more, and had {had}. Nothing was withdrawn; "
+            "if that is meant, sync the repository by hand."
+        )
 
 
 def _record(event: RepoEvent, entry: SourceEntry) -> Record:

@@ -14,9 +14,9 @@ from typing import Final
 
 from pitrix import ids
 from pitrix.clock import Clock
-from pitrix.errors import Conflict, NotFound
+from pitrix.errors import Conflict
 from pitrix.identity.model import Principal, require
-from pitrix.repos.model import Repo, Sync, SyncState
+from pitrix.repos.model import SCHEDULE, Repo, Sync, SyncState
 from pitrix.repos.ports import RepoStore, SyncMachine
 
 #: A lease outlives the function that took it: template.yaml lets a step run for 300 s at most.
@@ -41,7 +41,7 @@ class Syncs:
         self._machine = machine
         self._clock = clock
 
-    def start(self, repo: Repo, *, by: str = "schedule", retry_refused: bool = False) -> Sync:
+    def start(self, repo: Repo, *, by: str = SCHEDULE, retry_refused: bool = False) -> Sync:
         """Start comparing a repository with its source, or answer with the sync that is under way.
 
         Args:
@@ -84,7 +84,8 @@ class Syncs:
             try:
                 repo = self._repos.repo(repo_id)
                 if repo is None:
-                    raise NotFound(f"Repository {repo_id} is due, but does not exist.")
+                    self._forget(repo_id)
+                    continue
                 self.start(repo)
                 started += 1
             except Exception as error:
@@ -109,6 +110,11 @@ class Syncs:
             return
         raise Conflict(f"Repository {repo.repo_id} is synced by many at once; try again.")
 
+    def _forget(self, repo_id: str) -> None:
+        """Never look again at a repository that was removed while somebody had it looked at."""
+        _log.warning("repository %s is due, but does not exist", repo_id)
+        self._repos.save_sync_state(SyncState(repo_id=repo_id, revision=self.state(repo_id).revision))
+
     def _run(self, repo: Repo, taken: SyncState, sync: Sync) -> None:
         try:
             self._machine.start(sync)
@@ -129,12 +135,18 @@ def unfinished_after(state: SyncState) -> str:
     return state.plan or state.unfinished
 
 
-def next_look(repo: Repo, now: datetime, failures: int = 0) -> datetime | None:
-    """When the schedule looks at a repository next, after so many failures in a row; ``None`` for never."""
+def next_look(repo: Repo, now: datetime, failures: int = 0, *, answered: bool = False) -> datetime | None:
+    """When the schedule looks at a repository next, after so many failures in a row; ``None`` for never.
+
+    Args:
+        answered: The source answered, and only some packages failed: those are tried again sooner than the
+            interval says, but never later, for a package that is gone for good must not hold up the others.
+    """
     if repo.status == "deleting":
         failures -= 1  # the first is that of the sync which the deletion came upon
     elif not repo.is_remote or not repo.sync_interval_s:
         return None
     if failures <= 0:
         return now + timedelta(seconds=repo.sync_interval_s if repo.status == "active" else 0)
-    return now + timedelta(seconds=min(RETRY_AFTER_S * 2 ** min(failures - 1, 20), RETRY_AT_MOST_S))
+    most = min(RETRY_AT_MOST_S, repo.sync_interval_s) if answered else RETRY_AT_MOST_S
+    return now + timedelta(seconds=min(RETRY_AFTER_S * 2 ** min(failures - 1, 20), most))

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from pitrix.packages import jsontext
 from pitrix.packages.forms import messages
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
 
 #: What stands for the name of the package in the files of a scaffold.
 _NAME = b"my-app"

@@ -49,11 +49,8 @@ def complete(form: Form, answers: Any) -> dict[str, Any]:
     size = _chosen_size(form, given)
     result: dict[str, Any] = {}
     for each in form.fields():
-        value = given.get(tuple(each.path))
-        if value is None:
-            value = _usual(each, size)
-        if value is None and not form.sparse:
-            value = _fallback(each)
+        answer = given.get(tuple(each.path))
+        value = _unanswered(form, each, size) if answer is None else answer
         if value is not None or not form.sparse:
             _put(result, each.path, value)
     for each in form.fields():
@@ -63,26 +60,33 @@ def complete(form: Form, answers: Any) -> dict[str, Any]:
             errors.append(FieldError(each.key, _required(each, form.locale)))
         elif answer is not None:
             problem = check(each, answer, form.locale) or _check_fixed(form, each, answer, size)
-            if problem:
+            if problem and asked:
                 errors.append(FieldError(each.key, problem))
+            elif problem:  # what was typed before the question was hidden: nobody sees it, or could mend it
+                _put(result, each.path, _unanswered(form, each, size))
     if errors:
         raise _refused(form, errors)
     return result
 
 
-def overrides(form: Form, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """What differs from the defaults in complete answers, nested as they are.
+def overrides(form: Form, answers: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs from a chart's own values in complete answers, nested as they are: what Helm is told.
 
     Helm merges objects key by key, so of an object only what was changed is given, and what was taken out of
-    it becomes ``None``, which is how Helm is told to drop a key.
+    it becomes ``None``, which is how Helm is told to drop a key.  A default that only the schema has counts
+    as an answer: Helm itself does not look at it.
+
+    Args:
+        own: The chart's ``values.yaml``.
     """
     result: dict[str, Any] = {}
     for each in form.fields():
-        value = _get(answers, each.path)
-        if value is not None and not same(value, each.default):
-            if isinstance(value, dict) and isinstance(each.default, dict):
-                value = _changes(each.default, value)
-            _put(result, each.path, value)
+        value, before = _get(answers, each.path), _get(own, each.path)
+        if value is None or same(value, before) or (before is not None and same(value, each.default)):
+            continue
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            value = _changes(before, value)
+        _put(result, each.path, value)
     return result
 
 
@@ -92,8 +96,9 @@ def _changes(usual: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, A
         before = usual.get(key)
         if key in usual and same(value, before):
             continue
-        both = isinstance(value, dict) and isinstance(before, dict)
-        changed[key] = _changes(before, value) if both else value  # type: ignore[arg-type]
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            value = _changes(before, value)
+        changed[key] = value
     return changed
 
 
@@ -116,6 +121,11 @@ def _usual(field: FormField, size: int | None) -> Any:
     if size is not None and field.resource_group and size < len(field.resource_group):
         return field.resource_group[size]
     return field.default
+
+
+def _unanswered(form: Form, field: FormField, size: int | None) -> Any:
+    usual = _usual(field, size)
+    return _fallback(field) if usual is None and not form.sparse else usual
 
 
 def _check_fixed(form: Form, field: FormField, answer: Any, size: int | None) -> str:

@@ -1,6 +1,7 @@
 """Whether one answer is right, and if not, why: in the language of whoever gave it.
 
-Owns the rules of each type of field.  Never looks at a second field (`form` does), never changes an answer.
+Owns the rules of each type of field.  Never looks at a second field (`forms.answers` does), never changes an
+answer.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pitrix.packages import pattern
 from pitrix.packages.forms.messages import DEFAULT, say
 from pitrix.packages.model import FieldType, FormField
+from pitrix.packages.text import pattern
 
 TEXT = {FieldType.STRING, FieldType.PASSWORD, FieldType.SERVICE, FieldType.SUBNET}
 NUMERIC = {FieldType.INTEGER, FieldType.NUMBER}
@@ -64,8 +65,12 @@ def check_type(field: FormField, value: Any, locale: str = DEFAULT) -> str:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal and of one type: ``1``, ``1.0`` and ``True`` are three."""
-    return type(one) is type(other) and bool(one == other)
+    """Equal and of one type, all the way down: ``1``, ``1.0`` and ``True`` are three."""
+    if type(one) is not type(other) or one != other:
+        return False
+    if isinstance(one, dict):
+        return all(same(value, other[key]) for key, value in one.items())
+    return not isinstance(one, list) or all(map(same, one, other))
 
 
 def show(value: Any) -> str:
@@ -134,6 +139,10 @@ def _check_number(field: FormField, value: int | float, locale: str) -> str:
 
 
 def _check_text(field: FormField, value: str, locale: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates: JSON can write it, nothing can store it
+        return say(locale, "unreadable")
     if problem := _check_length(value, field.min_length, field.max_length, locale):
         return problem
     if not field.pattern:
@@ -166,9 +175,11 @@ def _check_json(field: FormField, value: Any, locale: str) -> str:
     if isinstance(value, list | dict) and (problem := _check_items(field, value, locale)):
         return problem
     try:
-        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
     except (TypeError, ValueError, RecursionError):
         return say(locale, "unreadable")
+    size = len(text)
     return say(locale, "too_long", count=size, limit=MAX_TEXT) if size > MAX_TEXT else ""
 
 

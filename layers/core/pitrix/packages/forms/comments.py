@@ -16,6 +16,8 @@ _NAMED = re.compile(r"(?!--)([\w./\[\]-]+)\s+--\s+(.*)")
 _KEY = re.compile(r"""(\s*)("[^"]*"|'[^']*'|[^\s#"'\[\]{},&*!|>%@`-][^#:]*|-[^\s#:][^#:]*):(?:\s+(.*))?""")
 #: A line of a comment that is YAML which somebody may want to uncomment, not a sentence.
 _EXAMPLE = re.compile(r"(?:-\s|[\w.\"'/-]+:(?:\s|$)|[{\[])")
+#: What stands above such lines, and says nothing by itself.
+_ANNOUNCES = re.compile(r"(?i)(?:e\.g\.?|eg|examples?|for example|such as)\s*[:.]?")
 
 
 def comments(text: str) -> dict[str, str]:
@@ -89,7 +91,7 @@ def _sentence(lines: list[str]) -> str:
             if taken:
                 break
             continue
-        if _EXAMPLE.match(line):
+        if _EXAMPLE.match(line) or _ANNOUNCES.fullmatch(line):
             break
         taken.append(line)
     return " ".join(taken)

@@ -1,7 +1,7 @@
 """``config.json`` as a form, in a language.
 
 Owns the meaning of each key of the AppCenter and OpenPitrix specifications of ``config.json``; the table of
-all of them is ``SPECIFICATION.md`` beside this file.  Never judges: what is wrong is told by lint, and what
+all of them is ``SPECIFICATION.md`` one folder up.  Never judges: what is wrong is told by lint, and what
 cannot be understood here is passed over, so that a form can be drawn of a file that has faults.
 """
 

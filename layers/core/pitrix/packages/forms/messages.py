@@ -48,6 +48,9 @@ ENGLISH: Final[Mapping[str, str]] = {
     "bounds.below": "less than {high}",
     "bounds.and": "{first} and {second}",
     "bounds.step": "in steps of {step}",
+    "deploy.target": "Where it runs",
+    "deploy.image": "The container image that was built from {code}, such as registry/name:tag",
+    "deploy.image.package": "The container image that was built from the package, such as registry/name:tag",
     "label.general": "General",
     "label.cluster": "Cluster",
     "label.env": "Settings",
@@ -69,6 +72,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "label.volume_class": "Class of volume",
     "label.replica": "Replicas",
     "label.loadbalancer": "Load balancer",
+    "label.deploy": "Deployment",
+    "label.target": "Target",
+    "label.image": "Image",
+    "label.parameters": "Parameters",
 }
 
 CHINESE: Final[Mapping[str, str]] = {
@@ -108,6 +115,9 @@ CHINESE: Final[Mapping[str, str]] = {
     "bounds.below": "小于 {high}",
     "bounds.and": "{first}，{second}",
     "bounds.step": "步长 {step}",
+    "deploy.target": "应用运行的平台",
+    "deploy.image": "由 {code} 构建的容器镜像，例如 registry/name:tag",
+    "deploy.image.package": "由应用包构建的容器镜像，例如 registry/name:tag",
     "label.general": "常规",
     "label.cluster": "集群",
     "label.env": "配置参数",
@@ -129,6 +139,10 @@ CHINESE: Final[Mapping[str, str]] = {
     "label.volume_class": "硬盘类型",
     "label.replica": "副本数量",
     "label.loadbalancer": "负载均衡器",
+    "label.deploy": "部署",
+    "label.target": "运行平台",
+    "label.image": "镜像",
+    "label.parameters": "参数",
 }
 
 CATALOGS: Final[Mapping[str, Mapping[str, str]]] = {"en": ENGLISH, "zh-cn": CHINESE}

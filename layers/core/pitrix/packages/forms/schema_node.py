@@ -35,9 +35,9 @@ class Resolver:
         """The place of the whole document."""
         return self.node(self._schema)
 
-    def node(self, raw: Any) -> Node:
-        """The place of a part of the schema."""
-        return Node(self, self._flat(raw, 0))
+    def node(self, raw: Any, depth: int = 0) -> Node:
+        """The place of a part of the schema; below ``depth`` alternatives of alternatives."""
+        return Node(self, self._flat(raw, depth), depth)
 
     def _flat(self, raw: Any, depth: int) -> dict[str, Any]:
         """A schema with what it refers to laid under it; nearer keys win, ``properties`` are put together."""
@@ -50,10 +50,13 @@ class Resolver:
         for part in parts:
             _lay_under(result, self._flat(part, depth + 1))
         for word in _ALTERNATIVES:
-            one = [each for each in _list(result.get(word)) if not _is_null(each)]
+            offered = _list(result.get(word))
+            one = [each for each in offered if not _is_null(each)]
             if len(one) == 1:  # something, or null
                 del result[word]
                 _lay_under(result, self._flat(one[0], depth + 1))
+                if len(offered) > 1 and "type" in result:
+                    result["type"] = [*_names(result["type"]), "null"]
         return result
 
     def _target(self, reference: str) -> Any:
@@ -73,9 +76,10 @@ class Resolver:
 class Node:
     """One place of a schema."""
 
-    def __init__(self, resolver: Resolver, raw: Mapping[str, Any]) -> None:
+    def __init__(self, resolver: Resolver, raw: Mapping[str, Any], depth: int) -> None:
         self._resolver = resolver
         self._raw = raw
+        self._depth = depth  # alternatives of alternatives may go in circles: they end as `_DEEPEST` says
 
     @cached_property
     def properties(self) -> Mapping[str, Any]:
@@ -100,13 +104,26 @@ class Node:
     @cached_property
     def types(self) -> set[str]:
         """The types that are allowed, ``null`` aside; empty when any is."""
-        own = self._raw.get("type")
-        found = {own} if isinstance(own, str) else {each for each in _list(own) if isinstance(each, str)}
+        found = _names(self._raw.get("type"))
         if not found:
-            for word in _ALTERNATIVES:
-                for each in _list(self._raw.get(word)):
-                    found |= self._resolver.node(each).types
+            for each in self._offered():
+                found |= self._alternative(each).types
         return found - {"null"}
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether a value may be there and be ``null``."""
+        types, listed = _names(self._raw.get("type")), self._raw.get("enum")
+        if types or isinstance(listed, list):
+            return (not types or "null" in types) and (not isinstance(listed, list) or None in listed)
+        offered = self._offered()
+        return not offered or any(_is_null(each) or self._alternative(each).is_nullable for each in offered)
+
+    def _offered(self) -> list[Any]:
+        return [each for word in _ALTERNATIVES for each in _list(self._raw.get(word))]
+
+    def _alternative(self, raw: Any) -> Node:
+        return self._resolver.node(raw, self._depth + 1)
 
     def may_be(self, name: str) -> bool:
         """Whether a type is allowed."""
@@ -202,6 +219,11 @@ def _is_number(value: Any) -> bool:
 
 def _is_null(raw: Any) -> bool:
     return isinstance(raw, Mapping) and (raw.get("type") == "null" or raw.get("enum") == [None])
+
+
+def _names(value: Any) -> set[str]:
+    """The types that ``type`` names: one, or a list of them."""
+    return {each for each in [value, *_list(value)] if isinstance(each, str)}
 
 
 def _list(value: Any) -> list[Any]:

@@ -147,8 +147,12 @@ class _Builder:
         minimum, below = node.bound("minimum", "exclusiveMinimum", 1, kind == FieldType.INTEGER)
         maximum, above = node.bound("maximum", "exclusiveMaximum", -1, kind == FieldType.INTEGER)
         step = node.number("multipleOf")
-        default = value if given and value is not None else node.default()
-        empty = default is None or (default == "" and bool(node.count("minLength")))
+        null_counts = given and node.is_nullable
+        # Helm does not look at defaults of a schema: one counts only where Helm refuses the chart without it,
+        # or who answers nothing would get another release than Helm gives.
+        refused = not node.is_nullable if given else required
+        default = node.default() if value is None and refused else value
+        empty = (default is None and not null_counts) or (default == "" and bool(node.count("minLength")))
         return FormField(
             key=_key(path),
             path=path,
@@ -171,7 +175,7 @@ class _Builder:
             min_items=node.count("minItems") if shape != "object" else node.count("minProperties"),
             max_items=node.count("maxItems") if shape != "object" else node.count("maxProperties"),
             pattern=node.text("pattern"),
-            multiline=isinstance(default, str) and "\n" in default.strip(),
+            multiline=isinstance(default, str) and "\n" in default,  # an input of one line would take it away
             changeable=not node.flag("readOnly"),
         )
 

@@ -5,7 +5,7 @@ fetches anything. The shape is Helm's (its documentation "The Chart Repository G
 kinds (VM, serverless) may be listed in the same way.
 
 JSON is decoded into the five fields that are wanted, the rest is never built: an index of 15,000 charts is
-mostly descriptions. YAML goes through `pitrix.packages.yamltext` with its limits.
+mostly descriptions. YAML goes through `pitrix.packages.text.yamltext` with its limits.
 """
 
 from __future__ import annotations
@@ -95,13 +95,17 @@ def read(data: bytes, base_url: str, *, with_provenance: bool) -> tuple[list[Sou
 
 
 def resolve_url(base_url: str, reference: str) -> str:
-    """An address of an index made absolute as Helm does: below the repository's, whose query goes along."""
+    """An address of an index made absolute as Helm does: below the repository's, whose query goes along.
+
+    Unlike Helm, not to another server (``//cdn.example/shop-1.0.0.tgz``): a query may hold a token.
+    """
     if urlsplit(reference).scheme:
         return reference
     base = urlsplit(base_url)
     folder = urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + "/", "", ""))
     resolved = urlsplit(urljoin(folder, reference))
-    return urlunsplit(resolved._replace(query=resolved.query or base.query, fragment=""))
+    own = resolved.netloc == base.netloc
+    return urlunsplit(resolved._replace(query=resolved.query or (base.query if own else ""), fragment=""))
 
 
 def _charts(data: bytes, skipped: Skipped) -> Iterator[tuple[str, _Chart]]:
@@ -125,7 +129,7 @@ def _charts(data: bytes, skipped: Skipped) -> Iterator[tuple[str, _Chart]]:
 
 
 def _loose(data: bytes, skipped: Skipped) -> Iterator[tuple[str, _Chart]]:
-    from pitrix.packages import yamltext
+    from pitrix.packages.text import yamltext
 
     try:
         index = yamltext.load(data, limit=MAX_INDEX_BYTES)

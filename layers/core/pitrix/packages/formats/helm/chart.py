@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pitrix.packages import archive, jsontext, yamltext
-from pitrix.packages.jsontext import Document, JsonRefused
+from pitrix.packages import archive
 from pitrix.packages.model import Problem
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext, yamltext
+from pitrix.packages.text.jsontext import Document, JsonRefused
 
 METADATA = "Chart.yaml"
 VALUES = "values.yaml"

@@ -21,8 +21,8 @@ from pitrix.packages.formats.helm.chart import (
     Chart,
     text,
 )
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import Problem, Severity
+from pitrix.packages.text.jsontext import Document
 
 #: Where Helm takes charts from; ``@name`` and ``alias:name`` stand for repositories that a user has added.
 _SCHEMES = {"http", "https", "oci", "file", "alias"}

@@ -13,8 +13,7 @@ from typing import Any
 from pitrix.errors import CapabilityMissing
 from pitrix.packages.formats import shared
 from pitrix.packages.formats.helm import chart as helm_chart
-from pitrix.packages.formats.helm import lint as helm_lint
-from pitrix.packages.formats.helm import render as helm_render
+from pitrix.packages.formats.helm import lint, render
 from pitrix.packages.formats.helm.chart import METADATA, SCHEMA, VALUES, text
 from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem
 from pitrix.packages.ports import Files
@@ -36,10 +35,10 @@ class HelmFormat:
         return misspelled or (VALUES in files and any(path.startswith("templates/") for path in files))
 
     def lint(self, files: Files) -> list[Problem]:
-        return helm_lint.lint(files)
+        return lint.lint(files)
 
     def lint_deeply(self, files: Files) -> list[Problem]:
-        return helm_render.lint_deeply(files)
+        return render.lint_deeply(files)
 
     def metadata(self, files: Files) -> dict[str, Any]:
         raw = dict(helm_chart.read(files).metadata)
@@ -88,10 +87,10 @@ class HelmFormat:
         )
 
     def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
-        values = helm_render.values_of(
-            self.form(package, "en"), answers, helm_chart.read(package.files).values
-        )
-        return helm_render.manifests(package.files, values, name)
+        from pitrix.packages.forms.answers import overrides
+
+        own = helm_chart.read(package.files).values
+        return render.manifests(package.files, overrides(self.form(package, "en"), answers, own), name)
 
     def scaffold(self, name: str) -> dict[str, bytes]:
         return shared.scaffold(self.type, name)

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Mapping
 
 from pitrix.packages import schema
 from pitrix.packages.formats.helm import chart as helm_chart
-from pitrix.packages.formats.helm import dependencies as helm_dependencies
+from pitrix.packages.formats.helm import dependencies, templates
 from pitrix.packages.formats.helm import schema as helm_schema
-from pitrix.packages.formats.helm import templates as helm_templates
 from pitrix.packages.formats.helm import version as helm_version
 from pitrix.packages.formats.helm.chart import METADATA, SCHEMA, VALUES, Chart
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text.jsontext import Document
 
 #: Helm itself refuses larger files in an archive.
 MAX_FILE_BYTES = 5 * 1024 * 1024
@@ -55,9 +54,9 @@ def _chart(chart: Chart) -> Iterator[Problem]:
             message=f"{METADATA} is missing",
             hint="add it to the root of the chart, spelled like this",
         )
-    yield from helm_dependencies.lint(chart)
+    yield from dependencies.lint(chart)
     yield from _values(chart)
-    yield from helm_templates.lint(chart.files, chart.place)
+    yield from templates.lint(chart.files, chart.place)
     yield from _files(chart)
 
 
@@ -114,7 +113,7 @@ def _values(chart: Chart) -> Iterator[Problem]:
         yield values.problem("", "values.yaml must be a mapping at its top", "write `key: value` lines")
         return
     if described is not None and not chart.place:
-        yield from helm_schema.lint(described, values, helm_dependencies.effective_values(chart))
+        yield from helm_schema.lint(described, values, dependencies.effective_values(chart))
 
 
 def _files(chart: Chart) -> Iterator[Problem]:
@@ -154,5 +153,5 @@ def blocking(chart: Chart) -> list[Problem]:
             f"the chart {name!r} is needed but not in charts/, and nothing is fetched here",
             "run `helm dependency update` and publish the chart with what it puts into charts/",
         )
-        for name in helm_dependencies.missing(chart)
+        for name in dependencies.missing(chart)
     ]

@@ -1,9 +1,9 @@
 """A chart given to the real Helm: what it renders to, and what `helm lint` finds in it.
 
-Owns writing the chart where Helm reads it, turning answers into values, and turning what Helm says into
-manifests and problems.  A chart is a stranger's: Helm gets no network, no cluster, no environment and nothing
-but its own files (`helm.binary` bounds it); schemas are written without their references to elsewhere, since
-Helm would follow them.  Charts inside of archives are written unpacked for the same reason.
+Owns writing the chart where Helm reads it, and turning what Helm says into manifests and problems.  A chart
+is a stranger's: Helm gets no network, no cluster, no environment and nothing but its own files (`helm.binary`
+bounds it); schemas are written without their references to elsewhere, since Helm would follow them.  Charts
+inside of archives are written unpacked for the same reason.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from pitrix.packages.formats.helm import lint as helm_lint
 from pitrix.packages.formats.helm import schema as helm_schema
 from pitrix.packages.formats.helm import version as helm_version
 from pitrix.packages.formats.helm.chart import SCHEMA, Chart
-from pitrix.packages.model import Form, Manifest, Problem, Severity
+from pitrix.packages.model import Manifest, Problem, Severity
 from pitrix.packages.ports import Files
 
 TIMEOUT_S = 20.0
 #: `helm template` on names of releases (Kubernetes labels set the length).
 _RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 MAX_RELEASE = 53
+#: Beside the chart's folder, which has its name: no name of a chart begins like this.
+_VALUES = "_values.json"
 #: Characters of an error of Helm that are looked at, from its beginning and from its end.
 MAX_SAID = 4000
 #: The versions of Kubernetes tried for a chart that does not run on the one that Helm takes for granted.
@@ -58,8 +60,8 @@ def manifests(files: Files, values: Mapping[str, Any], name: str) -> list[Manife
         raise _invalid(blocking)
     with tempfile.TemporaryDirectory(prefix="chart-") as folder:
         _write(chart, Path(folder, chart.name))
-        Path(folder, "values.json").write_text(json.dumps(values), "utf-8")
-        args = ["template", name, f"./{chart.name}", "--values", "values.json", "--include-crds"]
+        Path(folder, _VALUES).write_text(json.dumps(values), "utf-8")
+        args = ["template", name, f"./{chart.name}", "--values", _VALUES, "--include-crds"]
         done = _run(chart, [*args, *_kube_version(chart)], folder)
     if done.returncode:
         raise _invalid([_problem(chart, done.stderr)])
@@ -88,47 +90,13 @@ def lint_deeply(files: Files) -> list[Problem]:
     return [each for each in findings if not _is_known(each, known)]
 
 
-def values_of(form: Form, answers: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete answers as a user of Helm would give them: what differs from the chart's own values alone.
-
-    A default that only the schema has counts as an answer: Helm itself does not look at it.
-
-    Args:
-        defaults: The chart's ``values.yaml``.
-    """
-    values: dict[str, Any] = {}
-    for field in form.fields():
-        answer, own = _get(answers, field.path), _get(defaults, field.path)
-        if answer is None or (answer == own and type(answer) is type(own)):
-            continue
-        target = values
-        for key in field.path[:-1]:
-            target = target.setdefault(key, {})
-        target[field.path[-1]] = _without(answer, own)
-    return values
-
-
-def _get(source: Any, path: list[str]) -> Any:
-    for key in path:
-        source = source.get(key) if isinstance(source, Mapping) else None
-    return source
-
-
-def _without(answer: Any, own: Any) -> Any:
-    """An object in the place of another: Helm merges them, so what is gone is set to null."""
-    if not isinstance(answer, Mapping) or not isinstance(own, Mapping):
-        return answer
-    gone: dict[str, Any] = dict.fromkeys(own.keys() - answer.keys())
-    return {**{key: _without(each, own.get(key)) for key, each in answer.items()}, **gone}
-
-
 def _write(chart: Chart, folder: Path) -> None:
     """Write a chart and all below it as folders; the paths were checked when the archive was read."""
     for path, data in chart.files.items():
         if path == ".helmignore":
             continue  # of folders that are packed, and this one was: Helm would apply it again
         if path == SCHEMA and path in chart.documents:
-            data = json.dumps(helm_schema.offline(chart.documents[SCHEMA].value)).encode()
+            data = json.dumps(helm_schema.offline(chart.documents[SCHEMA].value, bundled=False)).encode()
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitrix.packages import pattern
-from pitrix.packages.jsontext import Document, pointer_of
 from pitrix.packages.model import Problem, Severity
+from pitrix.packages.text import pattern
+from pitrix.packages.text.jsontext import Document, pointer_of
 
 #: Schemas can be made to take for ever (references that double at each step): checking ends after so long.
 SECONDS = 2.0
@@ -29,9 +29,14 @@ class _OutOfTime(Exception):
     pass
 
 
-def remote(schema: Any) -> list[tuple[str, str]]:
-    """(JSON pointer, address) of everything that a schema takes from elsewhere."""
-    own = {each.rstrip("#") for _, key, each in _texts(schema) if key in ("$id", "id")}
+def remote(schema: Any, *, bundled: bool = True) -> list[tuple[str, str]]:
+    """(JSON pointer, address) of everything that a schema takes from elsewhere.
+
+    Args:
+        bundled: Take what has its own ``$id`` somewhere in the document for a part of it. Good for a hint
+            and no more: whether an ``$id`` counts depends on its place and on the draft.
+    """
+    own = {each.rstrip("#") for _, key, each in _texts(schema) if bundled and key in ("$id", "id")}
     return [
         (pointer_of(path), each)
         for path, key, each in _texts(schema)
@@ -40,18 +45,19 @@ def remote(schema: Any) -> list[tuple[str, str]]:
             key in ("$ref", "$dynamicRef", "$recursiveRef")
             and not each.startswith("#")
             and each.partition("#")[0] not in own
-            and not _DRAFTS.match(each)
+            and not _DRAFTS.fullmatch(each.partition("#")[0])
         )
     ]
 
 
-def offline(schema: Any, *, drafts: bool = True) -> Any:
+def offline(schema: Any, *, drafts: bool = True, bundled: bool = True) -> Any:
     """A copy of a schema that takes nothing from elsewhere: such references allow anything.
 
     Args:
         drafts: Keep ``$schema`` where it names one of the published drafts.
+        bundled: Keep references to an ``$id`` of the document; never for a reader that would fetch them.
     """
-    gone = {pointer for pointer, _ in remote(schema)}
+    gone = {pointer for pointer, _ in remote(schema, bundled=bundled)}
 
     def copied(value: Any, at: str) -> Any:
         if isinstance(value, Mapping):
@@ -177,7 +183,7 @@ def _errors(kind: Any, schema: Any, instance: Any) -> Iterator[Any]:
 
 
 def _bounded(kind: Any) -> Any:
-    """A validator that watches the clock, and matches a stranger's expressions with `pattern` alone."""
+    """A validator that watches the clock, and matches a stranger's expressions with `text.pattern` alone."""
     from jsonschema import validators
 
     deadline = time.monotonic() + SECONDS

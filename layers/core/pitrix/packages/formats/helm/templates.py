@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pitrix.packages.jsontext import JsonRefused, decode_text
 from pitrix.packages.model import Problem
 from pitrix.packages.ports import Files
+from pitrix.packages.text.jsontext import JsonRefused, decode_text
 
 _COMMENT = re.compile(r"\{\{(?:-[ \t\r\n]+)?/\*")
 #: What is inside of an action: strings, its end, a quote that nothing closes, anything else.

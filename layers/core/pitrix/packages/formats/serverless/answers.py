@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pitrix.packages import jsontext
 from pitrix.packages.formats.serverless.cfn import text_of
 from pitrix.packages.formats.serverless.manifest import (
     CONFIG,
@@ -23,8 +22,10 @@ from pitrix.packages.formats.serverless.manifest import (
     references,
 )
 from pitrix.packages.forms import config as form_config
+from pitrix.packages.forms import messages as words
 from pitrix.packages.model import FieldCondition, FieldType, Form, FormField, FormGroup, Package
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
 
 #: Top keys of the answers: how it is deployed, and what the application is told.
 DEPLOY, ENV = "deploy", "env"
@@ -44,20 +45,29 @@ def asked(manifest: Manifest, files: Files, messages: Mapping[str, str], locale:
     """
     config = jsontext.read(CONFIG, files[CONFIG]).value if CONFIG in files else {}
     env = form_config.build(config, messages, locale)
-    fields = [_target(manifest, messages)] if len(manifest.targets) > 1 else []
+    fields = [_target(manifest, messages, locale)] if len(manifest.targets) > 1 else []
     if KNATIVE in manifest.targets:
-        fields += [_image(each, manifest, messages) for each in manifest.functions if not each.image]
-    label = messages.get("Deployment", "Deployment")
+        fields += [_image(each, manifest, messages, locale) for each in manifest.functions if not each.image]
+    label = _label(DEPLOY, messages, locale)
     groups = [FormGroup(key=DEPLOY, path=[DEPLOY], label=label, fields=fields)] if fields else []
     return Form(locale=locale, groups=[*groups, *env.groups])
 
 
-def _target(manifest: Manifest, messages: Mapping[str, str]) -> FormField:
+def _label(key: str, messages: Mapping[str, str], locale: str) -> str:
+    """A word of ours, as the package translates it, else as we do."""
+    return messages.get(words.label(words.DEFAULT, key)) or words.label(locale, key)
+
+
+def _sentence(key: str, messages: Mapping[str, str], locale: str, **values: str) -> str:
+    return messages.get(words.say(words.DEFAULT, key, **values)) or words.say(locale, key, **values)
+
+
+def _target(manifest: Manifest, messages: Mapping[str, str], locale: str) -> FormField:
     return FormField(
         key=f"{DEPLOY}.{TARGET}",
         path=[DEPLOY, TARGET],
-        label=messages.get("Target", "Target"),
-        description=messages.get("Where it runs", "Where it runs"),
+        label=_label(TARGET, messages, locale),
+        description=_sentence("deploy.target", messages, locale),
         default=manifest.targets[0],
         required=True,
         choices=list(manifest.targets),
@@ -65,16 +75,14 @@ def _target(manifest: Manifest, messages: Mapping[str, str]) -> FormField:
     )
 
 
-def _image(function: Function, manifest: Manifest, messages: Mapping[str, str]) -> FormField:
+def _image(function: Function, manifest: Manifest, messages: Mapping[str, str], locale: str) -> FormField:
     several = len(manifest.targets) > 1
-    text = (
-        f"The container image that was built from {function.code or 'the package'}, such as registry/name:tag"
-    )
+    key = "deploy.image" if function.code else "deploy.image.package"
     return FormField(
         key=f"{DEPLOY}.image_{function.name}",
         path=[DEPLOY, f"image_{function.name}"],
-        label=messages.get("Image", "Image") + f" ({function.name})",
-        description=messages.get(text, text),
+        label=f"{_label('image', messages, locale)} ({function.name})",
+        description=_sentence(key, messages, locale, code=function.code),
         required=True,
         pattern=r"^[a-z0-9][A-Za-z0-9._:/@-]{0,255}$",
         conditions=[FieldCondition(path=[DEPLOY, TARGET], values=[KNATIVE])] if several else [],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import schedule
 from pitrix.packages.formats.serverless.answers import Answers
 from pitrix.packages.formats.serverless.manifest import Function, Trigger, resolve
 from pitrix.packages.formats.serverless.permissions import ACTIONS
@@ -121,7 +121,7 @@ def _bindings(answers: Answers, trigger: Trigger) -> list[dict[str, Any]]:
         )
         return [request, {"type": "http", "direction": "out", "name": "$return"}]
     if trigger.type == "schedule":
-        when = serverless_schedule.read(trigger.raw).azure()
+        when = schedule.read(trigger.raw).azure()
         return [binding("timerTrigger", "timer", schedule=when)]
     if trigger.type == "queue":
         return [binding("queueTrigger", "message", queueName=text("queue"), connection=_STORAGE)]

@@ -12,14 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitrix.packages import jsontext
-from pitrix.packages.formats.serverless import python as serverless_python
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import python, schedule
 from pitrix.packages.formats.serverless.azure import APP, HOST
 from pitrix.packages.formats.serverless.manifest import Function, Manifest
-from pitrix.packages.jsontext import Document, JsonRefused
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document, JsonRefused
 
 _SHORTEST_NAME = 3
 #: Modules of an app that are looked into for functions.
@@ -77,16 +76,16 @@ def _lint_function_app(
         yield document.problem("/functions/0/code", f"there is no {path!r}, which Azure loads", hint)
         return
     try:
-        tree = serverless_python.parse(files[path])
-    except serverless_python.NotPython as error:
+        tree = python.parse(files[path])
+    except python.NotPython as error:
         yield Problem(file=path, line=error.line, message=str(error))
         return
-    if not serverless_python.azure_apps(tree):
+    if not python.azure_apps(tree):
         message = "there is no azure.functions.FunctionApp at the top level"
         yield Problem(file=path, message=message, hint="write app = azure.functions.FunctionApp()")
         return
-    found = {each.name: each for each in serverless_python.azure_functions(tree)}
-    blueprints = serverless_python.registers_blueprints(tree)
+    found = {each.name: each for each in python.azure_functions(tree)}
+    blueprints = python.registers_blueprints(tree)
     if blueprints:
         found |= _blueprints(first.code, files)
     for index, function in enumerate(manifest.functions):
@@ -103,25 +102,23 @@ def _lint_function_app(
         yield Problem(file=path, line=found[name].line, message=message, hint="add it to functions")
 
 
-def _blueprints(code: str, files: Files) -> dict[str, serverless_python.AzureFunction]:
+def _blueprints(code: str, files: Files) -> dict[str, python.AzureFunction]:
     found = {}
     for path in [each for each in sorted(files) if each.startswith(code) and each.endswith(".py")][
         :_MAX_MODULES
     ]:
         try:
-            tree = serverless_python.parse(files[path])
-        except serverless_python.NotPython:
+            tree = python.parse(files[path])
+        except python.NotPython:
             continue
-        found.update({each.name: each for each in serverless_python.azure_functions(tree)})
+        found.update({each.name: each for each in python.azure_functions(tree)})
     return found
 
 
-def _lint_registered(
-    path: str, found: serverless_python.AzureFunction, manifest: Manifest
-) -> Iterator[Problem]:
+def _lint_registered(path: str, found: python.AzureFunction, manifest: Manifest) -> Iterator[Problem]:
     """The decorators and the manifest say the same of what calls a function."""
     for trigger in manifest.triggers_of(found.name)[:1]:
-        kinds = {name: serverless_python.AZURE_TRIGGERS.get(name) for name, _ in found.triggers}
+        kinds = {name: python.AZURE_TRIGGERS.get(name) for name, _ in found.triggers}
         if trigger.type not in kinds.values():
             if None not in kinds.values():
                 message = (
@@ -146,7 +143,7 @@ def _differences(
     elif kind == "schedule":
         said = arguments.get("schedule")
         try:
-            told = serverless_schedule.read(raw).azure()
+            told = schedule.read(raw).azure()
         except ValueError:
             return
         if isinstance(said, str) and not said.startswith("%") and _spaced(said) != _spaced(told):

@@ -12,12 +12,17 @@ fit the whole value), ``AWS::CloudFormation::Interface`` (groups and labels of a
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitrix.packages import jsontext, yamltext
-from pitrix.packages.jsontext import Document
+from pitrix.packages.forms import messages as words
+from pitrix.packages.forms.answers import from_text
+from pitrix.packages.forms.check import same
 from pitrix.packages.model import FieldType, Form, FormField, FormGroup, Problem, Severity
+from pitrix.packages.text import jsontext, yamltext
+from pitrix.packages.text.jsontext import Document
 
 #: The key of all answers to parameters.
 PARAMETERS = "parameters"
@@ -129,6 +134,9 @@ def _lint_parameters(document: Document) -> list[Problem]:
             continue
         if not (str(name).isascii() and str(name).isalnum()):
             problems.append(document.problem(at, "the name of a parameter holds letters and digits alone"))
+        if "Default" in raw and (raw["Default"] is None or isinstance(raw["Default"], list | Mapping)):
+            hint = "lists are written with commas: 'a,b'"
+            problems.append(document.problem(f"{at}/Default", "a default is a text or a number", hint))
         choices = raw.get("AllowedValues")
         if "AllowedValues" in raw and not (isinstance(choices, list) and choices):
             problems.append(document.problem(f"{at}/AllowedValues", "AllowedValues is a list with values"))
@@ -161,24 +169,26 @@ def form(template: Mapping[str, Any], messages: Mapping[str, str], locale: str) 
     interface = section(template, "Metadata").get("AWS::CloudFormation::Interface", {})
     labels = section(interface, "ParameterLabels")
     groups: list[FormGroup] = []
+    rest = messages.get("Parameters") or words.label(locale, PARAMETERS)
     left = dict(parameters)
     raw_groups = interface.get("ParameterGroups")
     for raw in raw_groups if isinstance(raw_groups, list) else []:
         names = raw.get("Parameters") if isinstance(raw, Mapping) else None
-        wanted = [str(name) for name in names if str(name) in left] if isinstance(names, list) else []
+        listed = dict.fromkeys(map(str, names)) if isinstance(names, list) else {}
+        wanted = [name for name in listed if name in left]
         if wanted:
             fields = [_field(name, left.pop(name), labels, messages) for name in wanted]
             label = _label(raw.get("Label"), "")
-            groups.append(_group(len(groups), messages.get(label, label), fields))
+            groups.append(_group(len(groups), messages.get(label, label) or rest, fields))
     if left:
         fields = [_field(name, raw, labels, messages) for name, raw in left.items()]
-        groups.append(_group(len(groups), messages.get("Parameters", "Parameters"), fields))
+        groups.append(_group(len(groups), rest, fields))
     return Form(locale=locale, groups=groups)
 
 
 def _group(number: int, label: str, fields: list[FormField]) -> FormGroup:
     key = PARAMETERS if number == 0 else f"{PARAMETERS}.{number}"
-    return FormGroup(key=key, path=[PARAMETERS], label=label or "Parameters", fields=fields)
+    return FormGroup(key=key, path=[PARAMETERS], label=label, fields=fields)
 
 
 def _label(raw: Any, default: str) -> str:
@@ -234,10 +244,14 @@ def _number(value: Any) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        found = from_text(FieldType.NUMBER, value) if isinstance(value, str) else value
     except ValueError:
         return None
-    return int(found) if found.is_integer() and abs(found) < 2**53 else found
+    if isinstance(found, int):
+        return found
+    if not math.isfinite(found):
+        return None
+    return int(found) if found.is_integer() and abs(found) < 2**53 else float(found)
 
 
 def _whole(value: Any) -> int | None:
@@ -248,7 +262,8 @@ def _whole(value: Any) -> int | None:
 def _pattern(raw: Mapping[str, Any], cloud_type: str) -> str:
     pattern = raw.get("AllowedPattern")
     if isinstance(pattern, str) and pattern:
-        return pattern if pattern.startswith("^") and pattern.endswith("$") else f"^(?:{pattern})$"
+        whole = re.fullmatch(r"\^[^|]*[^|\\]\$", pattern)  # `^a|b$` is not: it fits whatever begins with a
+        return pattern if whole else f"^(?:{pattern})$"
     lead = _IDS.get(cloud_type.removeprefix("List<").removesuffix(">"))
     if not lead:
         return ""
@@ -267,9 +282,17 @@ def text_of(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def parameters_file(answers: Mapping[str, Any]) -> str:
-    """Answers as the JSON that ``aws cloudformation`` takes: a list of keys and values, all of them texts."""
+def parameters_file(template: Mapping[str, Any], answers: Mapping[str, Any]) -> str:
+    """Answers as the JSON that ``aws cloudformation`` takes: a list of keys and values, all of them texts.
+
+    A default goes as the template writes it: the number ``"007"`` is one text, and 7 is another.
+    """
     given = answers.get(PARAMETERS)
-    pairs = given.items() if isinstance(given, Mapping) else ()
-    listed = [{"ParameterKey": name, "ParameterValue": text_of(value)} for name, value in pairs]
+    raw = section(template, "Parameters")
+    usual = {each.path[-1]: each.default for each in form(template, {}, words.DEFAULT).fields()}
+    listed = []
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        kept = value is not None and same(value, usual.get(name))
+        text = text_of(raw[name]["Default"] if kept else value)
+        listed.append({"ParameterKey": name, "ParameterValue": text})
     return json.dumps(listed, indent=2, ensure_ascii=False) + "\n"

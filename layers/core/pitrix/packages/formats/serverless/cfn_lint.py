@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pitrix.packages import jsontext, schema
-from pitrix.packages.formats.serverless import cfn as serverless_cfn
-from pitrix.packages.jsontext import Document
+from pitrix.packages import schema
+from pitrix.packages.formats.serverless import cfn
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document
 
 #: Types that a package must not make, by their beginning, and why.
 REFUSED_TYPES = {
@@ -73,11 +74,11 @@ def lint(document: Document, files: Files) -> list[Problem]:
     """What the template would make that it must not, or that an owner should see first."""
     template = document.value
     problems = list(_transforms(document))
-    for name, resource in serverless_cfn.section(template, "Resources").items():
+    for name, resource in cfn.section(template, "Resources").items():
         problems.extend(_resource(document, name, resource, files))
-    shared = serverless_cfn.section(template, "Globals").get("Function", {})
+    shared = cfn.section(template, "Globals").get("Function", {})
     problems.extend(_code_problems(document, ("Globals", "Function"), ("CodeUri",), shared, files))
-    for path, value in serverless_cfn.walk(template.get("Resources"), ("Resources",)):
+    for path, value in cfn.walk(template.get("Resources"), ("Resources",)):
         if isinstance(value, Mapping):
             problems.extend(_anywhere(document, path, value))
     return problems[: schema.MAX_PROBLEMS]
@@ -85,7 +86,7 @@ def lint(document: Document, files: Files) -> list[Problem]:
 
 def _transforms(document: Document) -> Iterator[Problem]:
     template = document.value
-    for each in serverless_cfn.transforms(template):
+    for each in cfn.transforms(template):
         name = each.get("Name") if isinstance(each, Mapping) else each
         if name not in _BUILT_IN:
             yield document.problem(
@@ -93,8 +94,8 @@ def _transforms(document: Document) -> Iterator[Problem]:
                 f"the transform {str(name)[:80]!r} runs or fetches code that is not in the package",
                 f"only {' and '.join(_BUILT_IN)} are allowed",
             )
-    if not serverless_cfn.uses_sam(template):
-        for name, resource in serverless_cfn.section(template, "Resources").items():
+    if not cfn.uses_sam(template):
+        for name, resource in cfn.section(template, "Resources").items():
             if str(resource.get("Type")).startswith("AWS::Serverless::"):
                 at = jsontext.pointer_of(["Resources", name, "Type"])
                 hint = "add Transform: AWS::Serverless-2016-10-31"
@@ -195,7 +196,7 @@ def _service_token(
 def _trust(document: Document, at: tuple[str, ...], properties: Mapping[str, Any]) -> Iterator[Problem]:
     """Who may take on a role of the template."""
     document_at = (*at, "AssumeRolePolicyDocument")
-    for path, value in serverless_cfn.walk(properties.get("AssumeRolePolicyDocument"), document_at):
+    for path, value in cfn.walk(properties.get("AssumeRolePolicyDocument"), document_at):
         named = "Principal" in path and "Service" not in path and isinstance(value, str)
         if named and (value == "*" or _ACCOUNT.search(value)):
             yield document.problem(
@@ -239,7 +240,7 @@ def _words(value: Any) -> str:
     """A text, also inside of ``Fn::Sub`` or ``Fn::Join``, to look for a name in."""
     if isinstance(value, str):
         return value
-    few = islice(serverless_cfn.walk(value), _MAX_WORDS) if value else ()
+    few = islice(cfn.walk(value), _MAX_WORDS) if value else ()
     return " ".join(each for _, each in few if isinstance(each, str))
 
 

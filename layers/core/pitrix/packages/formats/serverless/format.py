@@ -15,12 +15,8 @@ from typing import Any
 from pitrix.errors import CapabilityMissing
 from pitrix.packages.formats import shared
 from pitrix.packages.formats.serverless import answers as serverless_answers
-from pitrix.packages.formats.serverless import azure as serverless_azure
-from pitrix.packages.formats.serverless import cfn as serverless_cfn
-from pitrix.packages.formats.serverless import knative as serverless_knative
-from pitrix.packages.formats.serverless import lint as serverless_lint
+from pitrix.packages.formats.serverless import azure, cfn, knative, lint, sam
 from pitrix.packages.formats.serverless import manifest as serverless_manifest
-from pitrix.packages.formats.serverless import sam as serverless_sam
 from pitrix.packages.formats.serverless.answers import Answers
 from pitrix.packages.formats.serverless.manifest import AWS, AZURE, KNATIVE, RUNTIMES
 from pitrix.packages.formats.vm.format import VmFormat
@@ -37,15 +33,15 @@ class ServerlessFormat:
         return serverless_manifest.is_serverless(files)
 
     def lint(self, files: Files) -> list[Problem]:
-        return serverless_lint.lint(files)
+        return lint.lint(files)
 
     def lint_deeply(self, files: Files) -> list[Problem]:
         # The tools are given what can be deployed: of a broken manifest they would only repeat what is known.
         if any(each.severity == Severity.ERROR for each in self.lint(files)):
             return []
-        from pitrix.packages.formats.serverless import tools as serverless_tools
+        from pitrix.packages.formats.serverless import tools
 
-        return serverless_tools.lint(files)
+        return tools.lint(files)
 
     def metadata(self, files: Files) -> dict[str, Any]:
         return {**VmFormat().metadata(files), "type": self.type}
@@ -56,7 +52,7 @@ class ServerlessFormat:
             shared.translations(package.files, locale),
         )
         if manifest.template and AWS in manifest.targets:
-            return serverless_cfn.form(_template(package, manifest.template), messages, locale)
+            return cfn.form(_template(package, manifest.template), messages, locale)
         return serverless_answers.asked(manifest, package.files, messages, locale)
 
     def service_form(self, package: Package, role: str, service: str, locale: str) -> FormGroup:
@@ -75,23 +71,23 @@ class ServerlessFormat:
         path = manifest.template
         if path and AWS in manifest.targets:
             text = files[path].decode("utf-8-sig")
-            parameters = serverless_cfn.parameters_file(answers)
+            parameters = cfn.parameters_file(_template(package, path), answers)
             return [Manifest(path=path, text=text), Manifest(path="parameters.json", text=parameters)]
         form = serverless_answers.asked(manifest, files, {}, "en")
         given = Answers(manifest, form, answers)
         if path:
-            return [Manifest(path=path, text=serverless_knative.filled_in(given, files))]
+            return [Manifest(path=path, text=knative.filled_in(given, files))]
         made = {
             AWS: lambda: {
-                "template.yaml": serverless_sam.template(given, package.description or package.title),
-                "parameters.json": serverless_sam.parameters(given),
+                "template.yaml": sam.template(given, package.description or package.title),
+                "parameters.json": sam.parameters(given),
             },
             AZURE: lambda: {
-                "host.json": serverless_azure.host(given, files),
-                "app-settings.json": serverless_azure.app_settings(given),
-                "function-app.json": serverless_azure.function_app(given),
+                "host.json": azure.host(given, files),
+                "app-settings.json": azure.app_settings(given),
+                "function-app.json": azure.function_app(given),
             },
-            KNATIVE: lambda: {"knative.yaml": serverless_knative.manifests(given, name, package.name)},
+            KNATIVE: lambda: {"knative.yaml": knative.manifests(given, name, package.name)},
         }[given.target]()
         return [Manifest(path=path, text=text) for path, text in made.items()]
 
@@ -100,5 +96,5 @@ class ServerlessFormat:
 
 
 def _template(package: Package, path: str) -> Mapping[str, Any]:
-    value: Mapping[str, Any] = serverless_cfn.read(path, package.files[path]).value
+    value: Mapping[str, Any] = cfn.read(path, package.files[path]).value
     return value

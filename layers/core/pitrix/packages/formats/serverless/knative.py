@@ -17,14 +17,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pitrix.packages import jsontext, yamltext
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import schedule
 from pitrix.packages.formats.serverless.answers import Answers
 from pitrix.packages.formats.serverless.manifest import Function, Trigger, references, resolve
 from pitrix.packages.formats.serverless.yaml import dump
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext, yamltext
+from pitrix.packages.text.jsontext import Document
 
 MAX_NAME = 63
 _GROUPS = (
@@ -132,7 +132,7 @@ class _Objects:
         service = object_name(self.name, trigger.function)
         reference = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "name": service}
         if trigger.type == "schedule":
-            when = serverless_schedule.read(trigger.raw).knative()
+            when = schedule.read(trigger.raw).knative()
             spec = {"schedule": when, "timezone": "UTC", "contentType": "application/json", "data": "{}"}
             return self._object(
                 "sources.knative.dev/v1", "PingSource", name, spec | {"sink": {"ref": reference}}

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitrix.packages import jsontext, schema
-from pitrix.packages.formats.serverless import cfn as serverless_cfn
-from pitrix.packages.formats.serverless import cfn_lint as serverless_cfn_lint
-from pitrix.packages.formats.serverless import knative as serverless_knative
-from pitrix.packages.formats.serverless import targets as serverless_targets
+from pitrix.packages import schema
+from pitrix.packages.formats.serverless import cfn, cfn_lint, knative, targets
 from pitrix.packages.formats.serverless.answers import ENV
 from pitrix.packages.formats.serverless.manifest import (
     AWS,
@@ -27,10 +24,11 @@ from pitrix.packages.formats.serverless.manifest import (
     references,
 )
 from pitrix.packages.formats.serverless.permissions import ACTIONS
-from pitrix.packages.formats.vm import lint_config as vm_lint_config
-from pitrix.packages.jsontext import Document, JsonRefused
+from pitrix.packages.formats.vm import lint_config
 from pitrix.packages.model import FieldType, Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document, JsonRefused
 
 #: What a trigger names, by its type and key: the kind of resource that it may be.
 _TRIGGER_RESOURCES = {("queue", "queue"): "queue", ("object_created", "bucket"): "bucket"}
@@ -58,7 +56,7 @@ def lint(files: Files) -> list[Problem]:
     problems += _lint_names(document, manifest)
     problems += _lint_references(document, manifest, keys)
     problems += _lint_permissions(document, manifest)
-    return problems + serverless_targets.lint(document, manifest, files, keys or ())
+    return problems + targets.lint(document, manifest, files, keys or ())
 
 
 def _document(files: Files, path: str, kind: str, problems: list[Problem]) -> Document | None:
@@ -87,7 +85,7 @@ def _lint_icon(document: Document, files: Files) -> list[Problem]:
 
 
 def _lint_config(document: Document) -> list[Problem]:
-    problems = list(vm_lint_config.lint(document))
+    problems = list(lint_config.lint(document))
     for index, top in enumerate(document.value.get("properties") or []):
         at = f"/properties/{index}"
         if top.get("key") != ENV:
@@ -99,7 +97,7 @@ def _lint_config(document: Document) -> list[Problem]:
             if "properties" in each or each.get("type") == "array":
                 message = "the env of a serverless package has no groups: each key is an environment variable"
                 problems.append(document.problem(where, message, "put its fields into env itself"))
-            elif not serverless_targets.is_variable(str(each.get("key"))):
+            elif not targets.is_variable(str(each.get("key"))):
                 message = f"{each.get('key')!r} cannot be an environment variable"
                 hint = "letters, digits and _, not beginning with a digit"
                 problems.append(document.problem(f"{where}/key", message, hint))
@@ -222,7 +220,7 @@ def _lint_permissions(document: Document, manifest: Manifest) -> Iterator[Proble
     for permission in manifest.permissions:
         at = f"/permissions/{permission.index}"
         if permission.iam is not None:
-            for key, message, hint, severity in serverless_cfn_lint.statement_problems(permission.iam):
+            for key, message, hint, severity in cfn_lint.statement_problems(permission.iam):
                 yield document.problem(f"{at}/iam/{key}", message, hint, severity)
             others = [each for each in manifest.targets if each != AWS]
             if others:
@@ -272,16 +270,16 @@ def _lint_template(
     if path not in files:
         return [*problems, document.problem("/template", f"there is no file {path[:120]!r} in the package")]
     if target == KNATIVE:
-        return problems + serverless_knative.lint(path, files[path], list(keys or {}))
+        return problems + knative.lint(path, files[path], list(keys or {}))
     if CONFIG in files:
         message = "it is not asked: the parameters of the template are the form"
         problems.append(Problem(file=CONFIG, message=message, hint="remove it", severity=Severity.WARNING))
     try:
-        template = serverless_cfn.read(path, files[path])
+        template = cfn.read(path, files[path])
     except JsonRefused as refused:
         return [*problems, refused.problem]
-    problems += [*template.warnings, *serverless_cfn.lint(template)]
+    problems += [*template.warnings, *cfn.lint(template)]
     if not _sound(problems, path):
         return problems
-    problems += serverless_cfn_lint.lint(template, files)
-    return problems + serverless_targets.lint_template(template, files)
+    problems += cfn_lint.lint(template, files)
+    return problems + targets.lint_template(template, files)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pitrix.packages import jsontext
+from pitrix.packages.text import jsontext
 
 METADATA, CONFIG = "package.json", "config.json"
 AWS, AZURE, KNATIVE = "aws-lambda", "azure-functions", "knative"

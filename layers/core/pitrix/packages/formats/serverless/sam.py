@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import schedule
 from pitrix.packages.formats.serverless.answers import Answers
 from pitrix.packages.formats.serverless.manifest import Function, Permission, Trigger, references, resolve
 from pitrix.packages.formats.serverless.permissions import ACTIONS, ARNS
@@ -137,7 +137,7 @@ class _Template:
             if trigger.type == "http":
                 events |= {f"{name}{method.title()}": _http(trigger, method) for method in trigger.methods}
             elif trigger.type == "schedule":
-                when = serverless_schedule.read(trigger.raw).aws()
+                when = schedule.read(trigger.raw).aws()
                 events[name] = {"Type": "Schedule", "Properties": {"Schedule": when}}
             elif trigger.type == "object_created":
                 events[name] = {"Type": "EventBridgeRule", "Properties": {"Pattern": self._objects(trigger)}}

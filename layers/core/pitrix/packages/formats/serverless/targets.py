@@ -15,25 +15,20 @@ from datetime import date
 from typing import Any
 
 from pitrix.clock import SystemClock
-from pitrix.packages import jsontext
-from pitrix.packages.formats.serverless import azure_lint as serverless_azure_lint
-from pitrix.packages.formats.serverless import cfn as serverless_cfn
-from pitrix.packages.formats.serverless import cfn_lint as serverless_cfn_lint
-from pitrix.packages.formats.serverless import knative as serverless_knative
-from pitrix.packages.formats.serverless import python as serverless_python
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import azure_lint, cfn, cfn_lint, knative, python, schedule
 from pitrix.packages.formats.serverless.manifest import AWS, AZURE, KNATIVE, METADATA, Manifest
 from pitrix.packages.formats.serverless.runtimes import LIFECYCLES
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LAMBDA_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _RESERVED: dict[str, Callable[[str], bool]] = {
     AWS: lambda name: name.startswith(("AWS_", "LAMBDA_", "_HANDLER", "_X_AMZN")) or name == "TZ",
     AZURE: lambda name: name.upper().startswith(("FUNCTIONS_", "AZUREWEBJOBS", "WEBSITE_")),
-    KNATIVE: lambda name: name in serverless_knative.RESERVED,
+    KNATIVE: lambda name: name in knative.RESERVED,
 }
 _GATEWAY_S = 29
 _KNATIVE_S = 600
@@ -54,7 +49,7 @@ def lint(document: Document, manifest: Manifest, files: Files, keys: Iterable[st
     Args:
         keys: Those of config.json's env.
     """
-    rules = {AWS: _lint_aws, AZURE: serverless_azure_lint.lint, KNATIVE: _lint_knative}
+    rules = {AWS: _lint_aws, AZURE: azure_lint.lint, KNATIVE: _lint_knative}
     problems: list[Problem] = []
     for index, function in enumerate(manifest.functions):
         if function.code and not any(path.startswith(function.code) for path in files):
@@ -120,7 +115,7 @@ def _lint_schedules(document: Document, manifest: Manifest, target: str) -> Iter
         if trigger.type == "schedule":
             at = f"/triggers/{trigger.index}/{'cron' if 'cron' in trigger.raw else 'rate'}"
             try:
-                serverless_schedule.read(trigger.raw).for_target(target)
+                schedule.read(trigger.raw).for_target(target)
             except ValueError as error:
                 yield document.problem(at, f"not a schedule: {error}")
 
@@ -179,8 +174,8 @@ def handler_problems(files: Files, code: str, handler: str, runtime: str) -> Ite
         yield Problem(file="", message=message, hint="the handler is FILE.FUNCTION below the code's folder")
         return
     try:
-        names = serverless_python.defined(serverless_python.parse(files[path]))
-    except serverless_python.NotPython as error:
+        names = python.defined(python.parse(files[path]))
+    except python.NotPython as error:
         yield Problem(file=path, line=error.line, message=str(error))
         return
     if name not in names:
@@ -201,9 +196,9 @@ def _python_paths(code: str, module: str) -> list[str]:
 def lint_template(document: Document, files: Files) -> list[Problem]:
     """Runtimes and handlers of the functions of a SAM or CloudFormation template."""
     template = document.value
-    shared = serverless_cfn.section(template, "Globals").get("Function", {})
+    shared = cfn.section(template, "Globals").get("Function", {})
     problems: list[Problem] = []
-    for name, resource in serverless_cfn.section(template, "Resources").items():
+    for name, resource in cfn.section(template, "Resources").items():
         kind, own = resource.get("Type"), resource.get("Properties")
         if kind not in ("AWS::Serverless::Function", "AWS::Lambda::Function") or not isinstance(own, Mapping):
             continue
@@ -226,7 +221,7 @@ def _lint_template_function(
             yield document.problem(f"{at}/Runtime", message, hint, weight)
     code = properties.get("CodeUri")
     if isinstance(code, str) and isinstance(handler, str) and isinstance(runtime, str) and "://" not in code:
-        path = serverless_cfn_lint.local_path(document.file, code)
+        path = cfn_lint.local_path(document.file, code)
         if path is not None and f"{path}" not in files:
             for problem in handler_problems(files, f"{path}/" if path else "", handler, runtime):
                 yield _placed(document, f"{at}/Handler", problem)

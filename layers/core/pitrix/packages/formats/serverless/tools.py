@@ -23,15 +23,14 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from pitrix.packages import jsontext
-from pitrix.packages.formats.serverless import sam as serverless_sam
-from pitrix.packages.formats.serverless import schedule as serverless_schedule
+from pitrix.packages.formats.serverless import sam, schedule
 from pitrix.packages.formats.serverless.answers import Answers, asked
 from pitrix.packages.formats.serverless.azure import APP
 from pitrix.packages.formats.serverless.manifest import AWS, AZURE, METADATA, Manifest, read, resolve
 from pitrix.packages.forms import answers as forms
 from pitrix.packages.model import Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
 
 INSTALL = "pip install 'pitrix[serverless]'"
 CFN_LINT_TIMEOUT_S = 120.0
@@ -150,7 +149,7 @@ def _cfn_lint_package(manifest: Manifest, files: Files) -> list[Problem]:
         return cfn_lint(files, manifest.template)
     form = asked(manifest, files, {}, "en")
     answers = Answers(manifest, form, forms.default_answers(form))
-    made = {**files, "template.yaml": serverless_sam.template(answers, "lint").encode()}
+    made = {**files, "template.yaml": sam.template(answers, "lint").encode()}
     found = cfn_lint(made, "template.yaml")
     # Lines are those of a file that nobody wrote.
     return [
@@ -337,7 +336,7 @@ def _compared(name: str, bindings: list[Any], manifest: Manifest, path: str) -> 
             )
             yield Problem(file=path, message=message, hint="say the same in both", severity=Severity.WARNING)
         elif kind == "schedule" and "%" not in str(binding.get("schedule")):
-            told = serverless_schedule.read(wanted.raw).azure()
+            told = schedule.read(wanted.raw).azure()
             if " ".join(str(binding.get("schedule")).split()) != told:
                 message = f"{name} runs at {binding.get('schedule')!r}; package.json says {told!r}"
                 yield Problem(

@@ -1,7 +1,7 @@
 """Writing YAML for people and clouds to read.
 
 Owns one thing: values as YAML in the order in which they were given, without anchors.  Reading is
-`yamltext`'s.
+`text.yamltext`'s.
 """
 
 from __future__ import annotations

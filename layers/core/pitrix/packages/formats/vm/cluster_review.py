@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pitrix.packages.formats.vm.cluster_spec import endpoints, whole
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import Problem, Severity
+from pitrix.packages.text.jsontext import Document
 
 #: Services which the platform calls by itself; any other must be of type custom to be of use.
 BUILT_IN = (

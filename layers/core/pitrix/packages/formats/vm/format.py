@@ -2,7 +2,7 @@
 
 Owns what these files mean together, in both dialects: OpenPitrix (``cluster.json.tmpl``) and AppCenter
 (``cluster.json.mustache``).  The parts are elsewhere: `vm.render` fills in the template, `vm.lint` tells what
-is wrong, `form` asks, `vm.cluster_spec` gives meaning, ``schemas/`` says what each file may hold.
+is wrong, `forms.config` asks, `vm.cluster_spec` gives meaning, ``schemas/`` says what each file may hold.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pitrix.packages import jsontext
 from pitrix.packages.formats import shared
-from pitrix.packages.formats.vm import lint as vm_lint
+from pitrix.packages.formats.vm import lint
 from pitrix.packages.formats.vm.render import CONFIG, METADATA, TEMPLATES, build_spec, filled_in, lookup
 from pitrix.packages.forms import answers as form
 from pitrix.packages.forms import config as form_config
@@ -28,6 +27,7 @@ from pitrix.packages.model import (
     Problem,
 )
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
 
 
 class VmFormat:
@@ -39,7 +39,7 @@ class VmFormat:
         return any(path in files for path in (METADATA, CONFIG, *TEMPLATES))
 
     def lint(self, files: Files) -> list[Problem]:
-        return vm_lint.lint(files)
+        return lint.lint(files)
 
     def lint_deeply(self, files: Files) -> list[Problem]:
         return []

@@ -11,16 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pitrix.packages import jsontext, schema
-from pitrix.packages.formats.vm import lint_config as vm_lint_config
-from pitrix.packages.formats.vm import template
+from pitrix.packages import schema
+from pitrix.packages.formats.vm import lint_config, template
 from pitrix.packages.formats.vm.render import CONFIG, METADATA, RESERVED, TEMPLATES, fill_in, lookup
 from pitrix.packages.formats.vm.template import Lookup
 from pitrix.packages.forms import answers as form
 from pitrix.packages.forms import config as form_config
-from pitrix.packages.jsontext import Document, JsonRefused
 from pitrix.packages.model import Form, Problem, Severity
 from pitrix.packages.ports import Files
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document, JsonRefused
 
 #: Stands for a value that ``config.json`` should give but cannot; no text of a package holds such a
 #: character.
@@ -43,13 +43,13 @@ def lint(files: Files) -> list[Problem]:
         problems += _lint_metadata(metadata, files)
     sound = config is not None and _sound(problems, CONFIG)
     if config and sound:
-        problems += vm_lint_config.lint(config)
+        problems += lint_config.lint(config)
     if parsed and name:
         asked = form_config.build(config.value if config else None, {}, "en")
         problems += _lint_filled_in(parsed, name, asked, complete=sound)
         if config and sound:
             problems += _lint_references(parsed, name, asked)
-            problems += vm_lint_config.unused_params(config, {each.key for each in parsed.references})
+            problems += lint_config.unused_params(config, {each.key for each in parsed.references})
     return problems
 
 

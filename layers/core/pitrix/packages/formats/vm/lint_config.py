@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pitrix.packages import pattern
 from pitrix.packages.forms import check as form_check
 from pitrix.packages.forms import config as form_config
-from pitrix.packages.jsontext import Document
 from pitrix.packages.model import FormField, Problem, Severity
+from pitrix.packages.text import pattern
+from pitrix.packages.text.jsontext import Document
 
 
 def lint(document: Document) -> list[Problem]:

@@ -13,11 +13,12 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pitrix.errors import FieldError, PackageInvalid
-from pitrix.packages import jsontext, schema
+from pitrix.packages import schema
 from pitrix.packages.formats.vm import cluster_review, cluster_spec, template
 from pitrix.packages.formats.vm.template import Choices, Lookup
-from pitrix.packages.jsontext import Document, JsonRefused
 from pitrix.packages.model import ClusterSpec, Form, FormField, Package, Problem, Severity
+from pitrix.packages.text import jsontext
+from pitrix.packages.text.jsontext import Document, JsonRefused
 
 METADATA, CONFIG = "package.json", "config.json"
 TEMPLATES = ("cluster.json.tmpl", "cluster.json.mustache")

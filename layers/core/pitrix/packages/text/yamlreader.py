@@ -1,8 +1,8 @@
 """Making values out of the events of a YAML parser, counting what they cost.
 
 Owns limits on depth, values and aliases, duplicate and merge keys, tags, and the line of each value.  Never
-recurses, whatever the depth of a document.  The rules of reading are at the head of `yamltext`, which is the
-door; what a scalar stands for is `yamlscalars`.
+recurses, whatever the depth of a document.  The rules of reading are at the head of `text.yamltext`, which
+is the door; what a scalar stands for is `text.yamlscalars`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pitrix.packages import yamlscalars
-from pitrix.packages.jsontext import LEAF, JsonRefused, Place
 from pitrix.packages.model import Problem, Severity, printable
-from pitrix.packages.yamlscalars import Tags
+from pitrix.packages.text import yamlscalars
+from pitrix.packages.text.jsontext import LEAF, JsonRefused, Place
+from pitrix.packages.text.yamlscalars import Tags
 
 MAX_DEPTH = 100
 #: Warnings kept of one file.

@@ -25,10 +25,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pitrix.packages.jsontext import LEAF, MAX_BYTES, Document, JsonRefused, decode_text
 from pitrix.packages.model import Severity
-from pitrix.packages.yamlreader import MAX_DEPTH, Reader
-from pitrix.packages.yamlscalars import CLOUDFORMATION, Tags
+from pitrix.packages.text.jsontext import LEAF, MAX_BYTES, Document, JsonRefused, decode_text
+from pitrix.packages.text.yamlreader import MAX_DEPTH, Reader
+from pitrix.packages.text.yamlscalars import CLOUDFORMATION, Tags
 
 __all__ = ["CLOUDFORMATION", "Tags", "load", "read", "read_all"]
 

@@ -1,7 +1,7 @@
-"""What the scalars and the tags of a YAML file stand for, as Helm reads them; see `yamltext` for the rules.
+"""What the scalars and the tags of a YAML file stand for, as Helm reads them (rules: `text.yamltext`).
 
 Owns the table of words, the forms of numbers and CloudFormation's short tags.  Never parses: that is
-`yamlreader`.
+`text.yamlreader`.
 """
 
 from __future__ import annotations
