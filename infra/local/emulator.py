@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.gateway import Application, Gateway, Receive, Routes, Scope, Send
+from infra.local.paths import DEFAULT_PORT
 from infra.local.tether import when_supervisor_ends
 
 AUTOSAVE_S = 4.0
@@ -47,7 +48,12 @@ def main() -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
+    from ministack.services import lambda_svc, sqs
+
+    # Queues are kept by their addresses, and looked up by addresses made anew: with the port in them, a queue
+    # would lose its function when the platform starts on another one. Clients go by their endpoint, not by it.
+    sqs.DEFAULT_PORT = str(DEFAULT_PORT)
+    sqs._CANONICAL_NETLOC = f"{sqs.DEFAULT_HOST}:{DEFAULT_PORT}"
 
     # What functions print goes to files (`bootstrap.py`); the emulator would keep a copy of every
     # invocation in its state, which is written out every few seconds.

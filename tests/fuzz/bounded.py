@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CPU_LIMIT_S, MEMORY_LIMIT_MIB = 30, 1536
 #: What one may take at most (asserted): seconds with the programs it has started, and MiB resident, the
 #: interpreter and the project included.  Programs have a limit of their own, which `helm.binary` sees to.
-CPU_S, MEMORY_MIB = 8.0, 384
+CPU_S, MEMORY_MIB = 12.0, 384
 
 
 class Server:

@@ -48,6 +48,20 @@ def request(
     return answer.status, json.loads(content) if content else None
 
 
+def delivered(platform: LocalPlatform, text: str) -> str | None:
+    """What the function behind the queue kept last, some time after ``text`` was sent."""
+    cloud = Cloud(platform.port)
+    described = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    queue = next(each["OutputValue"] for each in described["Outputs"] if each["OutputKey"] == "QueueUrl")
+    cloud.client("sqs").send_message(QueueUrl=queue, MessageBody=text)
+    for _ in range(100):
+        kept: str | None = request(platform, "GET", "/v1/items/queued")[1]["kept"]
+        if kept == text:
+            break
+        time.sleep(0.1)
+    return kept
+
+
 def processes(platform: LocalPlatform) -> dict[str, Identity]:
     recorded = json.loads((platform.data / "run.json").read_text())
     return {name: Identity(**value) for name, value in recorded.items() if isinstance(value, dict)}
@@ -153,6 +167,7 @@ def test_data_survives_a_stop_a_kill_and_a_change_of_port_and_reset_forgets_it(t
     first = start(data, template=TEMPLATE)
     try:
         request(first, "PUT", "/v1/items/kept", b"before the stop")
+        assert delivered(first, "on the first port") == "on the first port"
         begun = processes(first)
         assert "Stopping" in first.stop()
         assert not any(map(is_running, begun.values()))
@@ -163,6 +178,7 @@ def test_data_survives_a_stop_a_kill_and_a_change_of_port_and_reset_forgets_it(t
         status, seen = request(second, "GET", "/v1/items/kept")
         assert (status, seen["kept"]) == (200, "before the stop")
         assert seen["public_url"] == second.console_url
+        assert delivered(second, "after a change of port") == "after a change of port"
 
         third = start_again(second)
         assert "Deploying template.yaml (unchanged)" in third.output

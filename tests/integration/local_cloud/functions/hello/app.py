@@ -41,6 +41,15 @@ def fail(event, context):
     raise QuotaExceeded("no more machines")
 
 
+def queued(event, context):
+    """Keep what each message says."""
+    import boto3
+
+    table = boto3.resource("dynamodb").Table(os.environ["TABLE"])
+    for record in event["Records"]:
+        table.put_item(Item={"pk": "queued", "body": record["body"]})
+
+
 def pilot(event, context):
     """Answer an agent over the management API."""
     import boto3
