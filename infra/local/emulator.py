@@ -50,8 +50,8 @@ def main() -> None:
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc, sqs
 
-    # Queues are kept by their addresses, and looked up by addresses made anew: with the port in them, a queue
-    # would lose its function when the platform starts on another one. Clients go by their endpoint, not by it.
+    # Queues are kept by their addresses, and looked up by addresses made anew: with the real port in them, a
+    # queue would lose its function when the platform starts on another. Clients go by their endpoint instead.
     sqs.DEFAULT_PORT = str(DEFAULT_PORT)
     sqs._CANONICAL_NETLOC = f"{sqs.DEFAULT_HOST}:{DEFAULT_PORT}"
 

@@ -301,7 +301,7 @@ class Indexer:
         if repo.require_signature and found.status is not SignatureStatus.VERIFIED:
             why = found.message or f"it is {found.status.replace('_', ' ')}"
             raise PackageInvalid(
-                f"This repository takes only packages signed by one of its keys: {why}. "
+                f"This repository takes only packages signed by one of its keys: {why.rstrip('.')}. "
                 "Sign it (pitrix package sign) and upload the .prov file beside it."
             )
         return None if provenance is None else found

@@ -60,7 +60,7 @@ class HttpSource:
             return None
         if answer.status in _GONE:
             raise InvalidInput(
-                f"There is no index.yaml at {self._base.host}{self._base.target} ({answer.status})."
+                f"There is no index.yaml at {self._base.authority}{self._base.target} ({answer.status})."
             )
         refuse_failure(answer, "index.yaml")
         digest = sha256(answer.body).hexdigest()
