@@ -431,6 +431,7 @@ def test_gzip_of_several_members_is_one_body(server: Loopback, client: GuardedCl
         (b"x", "br"),
         (gzip.compress(gzip.compress(b"x")), "gzip, gzip"),
     ],
+    ids=["cut off", "no gzip", "deflate", "brotli", "gzip twice"],
 )
 def test_other_packing_is_refused(
     server: Loopback, client: GuardedClient, body: bytes, encoding: str
