@@ -12,6 +12,8 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pitrix import plugins
+
 if TYPE_CHECKING:
     from providers.base import Connection, Provider
 
@@ -23,10 +25,7 @@ _GROUP = "pitrix.providers"
 
 @cache
 def _registered() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    plugged = {point.name: point.value for point in entry_points(group=_GROUP)}
-    return plugged | _BUILT_IN  # a plug-in adds a cloud; it never replaces one of ours
+    return plugins.registered(_GROUP, _BUILT_IN)
 
 
 def names() -> list[str]:

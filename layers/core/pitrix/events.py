@@ -7,6 +7,7 @@ Owns the envelope (CloudEvents 1.0) and the port; events are named ``[Resource][
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -15,6 +16,8 @@ from pitrix.clock import Clock, rfc3339
 
 SOURCE = "pitrix"
 
+_log = logging.getLogger("pitrix")
+
 
 class EventBus(Protocol):
     """Where events are published."""
@@ -22,6 +25,17 @@ class EventBus(Protocol):
     def publish(self, type: str, subject: str, data: Mapping[str, Any]) -> None:
         """Publish that ``type`` (``AppVersionPublished``) happened to the thing ``subject`` (an id)."""
         ...
+
+
+def announce(bus: EventBus, type: str, subject: str, data: Mapping[str, Any]) -> None:
+    """Publish what is stored already; a bus that fails changes nothing.
+
+    To fail after the fact would make a caller, a notification or a state machine do it all again.
+    """
+    try:
+        bus.publish(type, subject, data)
+    except Exception:
+        _log.exception("event %s of %s was not published", type, subject)
 
 
 class NullBus:

@@ -6,10 +6,9 @@ app after one. Next: `publishing.py` for how a version comes into being.
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +18,7 @@ from pitrix.catalog.model import TRANSITIONS, App, Version, VersionAction, is_pr
 from pitrix.catalog.ports import AppStore
 from pitrix.clock import Clock
 from pitrix.errors import Conflict, Contended, FieldError, PermissionDenied
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.identity.model import Principal, require
 
 #: Attempts at a write whose app somebody else changes at the same time. A sync publishes up to 32 versions of
@@ -28,8 +27,6 @@ ATTEMPTS: Final = 14
 #: What the first attempt but one waits for at most; each one after it may wait twice as long, up to a second.
 FIRST_WAIT_S: Final = 0.02
 LONGEST_WAIT_S: Final = 1.0
-
-_log = logging.getLogger("pitrix")
 
 
 class VersionLives:
@@ -83,7 +80,7 @@ class VersionLives:
             except Conflict:
                 wait_turn(attempt)
                 continue
-            tell(self._events, transition.event, version_id, {"app_id": app_id, "reason": reason})
+            announce(self._events, transition.event, version_id, {"app_id": app_id, "reason": reason})
             return replace(after, revision=after.revision + 1)
         raise Contended(f"Version {version_id} is being changed by somebody else; try again.")
 
@@ -193,12 +190,3 @@ def wait_turn(attempt: int) -> None:
     """Let others be done, for a random time, so that those who lost a race do not meet again in the next."""
     longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt)
     time.sleep(random.uniform(0, longest))  # noqa: S311  # no secret
-
-
-def tell(events: EventBus, type: str, subject: str, data: Mapping[str, object]) -> None:
-    """Tell the bus; one that fails changes nothing."""
-    try:
-        events.publish(type, subject, data)
-    except Exception:
-        # What happened is stored already; to fail now would make the caller repeat it.
-        _log.exception("event %s of %s was not published", type, subject)

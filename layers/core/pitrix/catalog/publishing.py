@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from pitrix import ids
 from pitrix.catalog import chart_names, content, edits
-from pitrix.catalog.lives import ATTEMPTS, VersionLives, tell, wait_turn
+from pitrix.catalog.lives import ATTEMPTS, VersionLives, wait_turn
 from pitrix.catalog.model import UNCATEGORIZED, App, Published, Version, Visibility, fold, outranks
 from pitrix.catalog.ports import AppStore, ChartFragment, PackageReader, PackageStore
 from pitrix.clock import Clock
 from pitrix.errors import Conflict, Contended
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.identity.model import Principal, require
 from pitrix.packages import chart_entry
 from pitrix.packages.model import Package, Signature
@@ -74,7 +74,7 @@ class Publishing:
         """
         require(who, "catalog", "create")
         digest = f"sha256:{sha256(archive).hexdigest()}"
-        payload_digest: str | None = None
+        version_id, payload_digest = ids.new("ver"), None
         for attempt in range(ATTEMPTS):
             app = self._apps.app_by_name(repo_id, package.name)
             if app is not None:
@@ -88,15 +88,17 @@ class Publishing:
             if payload_digest is None:
                 self._refuse_shared_filename(repo_id, package)
                 payload_digest = self._store_files(package, archive, digest)
+                if provenance is not None:
+                    self._archives.put_provenance(version_id, provenance)
             before = app or self._new_app(who, repo_id, visibility, package)
             version = replace(
-                self._new_version(who, before, auto_release, package, digest, len(archive), package_key),
+                self._new_version(
+                    who, version_id, before, auto_release, package, digest, len(archive), package_key
+                ),
                 payload_digest=payload_digest,
                 signature=signature,
                 has_provenance=provenance is not None,
             )
-            if provenance is not None:
-                self._archives.put_provenance(version.version_id, provenance)
             chart = _fragment(package, version)
             after = self._lives.with_latest(self._refreshed(before, version, package, digest), version)
             try:
@@ -195,6 +197,7 @@ class Publishing:
     def _new_version(
         self,
         who: Principal,
+        version_id: str,
         app: App,
         auto_release: bool,
         package: Package,
@@ -204,7 +207,7 @@ class Publishing:
     ) -> Version:
         now = self._clock.now()
         return Version(
-            version_id=ids.new("ver"),
+            version_id=version_id,
             app_id=app.app_id,
             name=package.version,
             status="released" if auto_release else "draft",
@@ -279,8 +282,8 @@ class Publishing:
     def _tell_published(self, first: bool, app: App, version: Version) -> None:
         data = {"app_id": app.app_id, "name": app.name, "version": version.name, "digest": version.digest}
         if first:
-            tell(self._events, "AppCreated", app.app_id, {"name": app.name, "repo_id": app.repo_id})
-        tell(self._events, "AppVersionPublished", version.version_id, {**data, "status": version.status})
+            announce(self._events, "AppCreated", app.app_id, {"name": app.name, "repo_id": app.repo_id})
+        announce(self._events, "AppVersionPublished", version.version_id, {**data, "status": version.status})
 
 
 def _fragment(package: Package, version: Version) -> ChartFragment | None:

@@ -46,24 +46,10 @@ class S3PackageStore:
         )
 
     def archive_url(self, digest: str, filename: str, expires_in_s: int) -> str:
-        url: str = self._connect().generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": self._bucket,
-                "Key": _archive_key(digest),
-                "ResponseContentDisposition": f'attachment; filename="{filename}"',
-            },
-            ExpiresIn=expires_in_s,
-        )
-        return url
+        return self._signed(_archive_key(digest), expires_in_s, f'attachment; filename="{filename}"')
 
     def file_url(self, digest: str, path: str, expires_in_s: int) -> str:
-        url: str = self._connect().generate_presigned_url(
-            "get_object",
-            Params={"Bucket": self._bucket, "Key": _file_key(digest, path)},
-            ExpiresIn=expires_in_s,
-        )
-        return url
+        return self._signed(_file_key(digest, path), expires_in_s)
 
     def put_provenance(self, version_id: str, provenance: bytes) -> None:
         self._connect().put_object(
@@ -71,16 +57,7 @@ class S3PackageStore:
         )
 
     def provenance_url(self, version_id: str, filename: str, expires_in_s: int) -> str:
-        url: str = self._connect().generate_presigned_url(
-            "get_object",
-            Params={
-                "Bucket": self._bucket,
-                "Key": _provenance_key(version_id),
-                "ResponseContentDisposition": f'attachment; filename="{filename}"',
-            },
-            ExpiresIn=expires_in_s,
-        )
-        return url
+        return self._signed(_provenance_key(version_id), expires_in_s, f'attachment; filename="{filename}"')
 
     def put_index(self, key: str, data: bytes, *, gzipped: bool) -> None:
         encoding = {"ContentEncoding": "gzip"} if gzipped else {}
@@ -99,8 +76,13 @@ class S3PackageStore:
         return found
 
     def index_url(self, key: str, expires_in_s: int) -> str:
+        return self._signed(f"indexes/{key}", expires_in_s)
+
+    def _signed(self, key: str, expires_in_s: int, disposition: str = "") -> str:
+        """An address that anybody may read an object at for a while."""
+        said = {"ResponseContentDisposition": disposition} if disposition else {}
         url: str = self._connect().generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket, "Key": f"indexes/{key}"}, ExpiresIn=expires_in_s
+            "get_object", Params={"Bucket": self._bucket, "Key": key, **said}, ExpiresIn=expires_in_s
         )
         return url
 

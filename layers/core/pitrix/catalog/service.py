@@ -21,7 +21,7 @@ from pitrix.catalog import chart_names, content, edits
 from pitrix.catalog.access import Access, sees_app, sees_version, shown
 from pitrix.catalog.categories import Categories
 from pitrix.catalog.charts import ChartIndexReader
-from pitrix.catalog.lives import ATTEMPTS, VersionLives, tell
+from pitrix.catalog.lives import ATTEMPTS, VersionLives, wait_turn
 from pitrix.catalog.model import (
     App,
     AppFilter,
@@ -59,7 +59,7 @@ from pitrix.errors import (
     PreconditionFailed,
     Unauthenticated,
 )
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.identity.model import Principal, require
 from pitrix.packages.model import Form, Package, Signature
 
@@ -181,7 +181,7 @@ class CatalogService:
             raise PreconditionFailed(f"App {app_id} was changed just now; read it again.") from None
         if patch.visibility == "public":
             self._apps.settle_charts(after)
-        tell(self._events, "AppChanged", app_id, {"fields": sorted(changes)})
+        announce(self._events, "AppChanged", app_id, {"fields": sorted(changes)})
         return replace(after, revision=after.revision + 1)
 
     def icon(self, who: Principal, app_id: str) -> str:
@@ -220,13 +220,14 @@ class CatalogService:
             Conflict: the app is changed so often that this call never got its turn; retry.
         """
         require(who, "catalog", "read")
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             app = self._apps.app(app_id)
             if app is None:
                 raise NotFound(f"App {app_id} does not exist.")
             try:
                 self._apps.count_deployment(app, replace(app, deploy_count=app.deploy_count + 1), cluster_id)
             except Conflict:
+                wait_turn(attempt)
                 continue
             return
         raise Conflict(f"App {app_id} is being changed by many at once; try again.")

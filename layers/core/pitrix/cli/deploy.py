@@ -6,7 +6,6 @@ endpoints. The answers themselves are `questions`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -34,16 +33,8 @@ def deploy(
         str | None, typer.Option(help="Name or id of the runtime; may be left out where there is one only.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the cluster.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="An answer, such as cluster.web.count=2; repeatable.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    answers: Annotated[
-        Path | None,
-        typer.Option(help="JSON or YAML file with answers; - reads standard input.", metavar="FILE"),
-    ] = None,
+    settings: questions.Settings = None,
+    answers: questions.Answers = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask for everything, not only what is missing.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the steps and the price an hour.")

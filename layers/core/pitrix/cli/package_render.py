@@ -29,16 +29,8 @@ def register(app: typer.Typer) -> None:
 def render(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(help="A package's directory or archive.")] = Path(),
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="An answer, such as cluster.web.count=2; repeatable.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    answers: Annotated[
-        Path | None,
-        typer.Option(help="JSON or YAML file with answers; - reads standard input.", metavar="FILE"),
-    ] = None,
+    settings: questions.Settings = None,
+    answers: questions.Answers = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the cluster, release or function; the package's by default.")
     ] = None,

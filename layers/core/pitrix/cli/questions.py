@@ -9,7 +9,7 @@ import difflib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -21,6 +21,15 @@ from pitrix.errors import FieldError, InvalidInput
 from pitrix.packages import service as packages
 from pitrix.packages.model import FieldType, Form, FormField, FormGroup
 
+#: The options that answers come by, for every command that takes some.
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="An answer, such as cluster.web.count=2; repeatable.", metavar="KEY=VALUE"),
+]
+Answers = Annotated[
+    Path | None,
+    typer.Option(help="JSON or YAML file with answers; - reads standard input.", metavar="FILE"),
+]
 #: Keys of a form that a hint lists.
 _KEYS_TOLD = 20
 

@@ -6,7 +6,6 @@ may run it again: usage events carry ids made of the job's, and the job itself i
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
@@ -25,7 +24,7 @@ from pitrix.clusters.model import (
     NodeStatus,
 )
 from pitrix.clusters.ports import ClusterStore, Meter
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 
 #: What a cluster and its nodes are after a job of that kind succeeded; other kinds change neither.
 _AFTER: dict[JobKind, tuple[ClusterStatus, NodeStatus, str]] = {
@@ -35,8 +34,6 @@ _AFTER: dict[JobKind, tuple[ClusterStatus, NodeStatus, str]] = {
     JobKind.CEASE: (ClusterStatus.CEASED, NodeStatus.CEASED, "ClusterCeased"),
 }
 _WEB = ("http", "https")
-
-_log = logging.getLogger("pitrix.clusters")
 
 
 class JobClosing:
@@ -100,7 +97,7 @@ class JobClosing:
             self._store.change_node(node.cluster_id, node.node_id, _set_status(node_status))
         doors = endpoints(cluster, nodes) if status is ClusterStatus.ACTIVE else []
         self._release(job, status, doors=doors, gone=status is ClusterStatus.CEASED)
-        self._tell(event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
+        announce(self._events, event, job.cluster_id, {"job_id": job.job_id, "owner_path": job.owner_path})
 
     def _held(self, job: Job) -> Cluster | None:
         """Return the job's cluster while it is held by this job; ``None`` once it was let go."""
@@ -149,14 +146,7 @@ class JobClosing:
 
         self._store.change_job(job.job_id, change)
         data = {"cluster_id": job.cluster_id, "kind": job.kind.value, "owner_path": job.owner_path}
-        self._tell(f"Job{status.value.capitalize()}", job.job_id, data)
-
-    def _tell(self, type: str, subject: str, data: dict[str, str]) -> None:
-        try:
-            self._events.publish(type, subject, data)
-        except Exception:
-            # It has happened, whoever hears of it: to fail now would make the state machine do it again.
-            _log.exception("event %s of %s was not published", type, subject)
+        announce(self._events, f"Job{status.value.capitalize()}", job.job_id, data)
 
 
 def usage_events(cluster: Cluster, nodes: Sequence[Node], job: Job, at: datetime) -> list[UsageEvent]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from typing import Any, Protocol
 
+from pitrix import plugins
 from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem
 
 Files = Mapping[str, bytes]
@@ -96,8 +96,7 @@ def get(name: str) -> PackageFormat:
     Raises:
         KeyError: There is no such kind of package.
     """
-    module, _, attribute = _FORMATS[name].partition(":")
-    made: PackageFormat = getattr(import_module(module), attribute)()
+    made: PackageFormat = plugins.load(_FORMATS[name])()
     return made
 
 

@@ -24,7 +24,7 @@ import msgspec
 from pitrix import ids
 from pitrix.clock import Clock
 from pitrix.errors import Contended, NotFound, PackageInvalid, PitrixError, TooLarge, Unprocessable
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.identity.model import Principal, require
 from pitrix.packages.model import Package, Problem, Signature, SignatureStatus
 from pitrix.repos.model import (
@@ -239,11 +239,7 @@ class Indexer:
         if type_ is None:
             return
         data = {"repo_id": event.repo_id, "key": event.key, "message": event.message}
-        try:
-            self._events.publish(type_, event.event_id, data)
-        except Exception:
-            # The event is stored already; to fail now would index the object again for nothing.
-            _log.exception("event %s of %s was not published", type_, event.event_id)
+        announce(self._events, type_, event.event_id, data)
 
     # --- inside --------------------------------------------------------------------------------------------
 

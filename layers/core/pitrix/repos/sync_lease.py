@@ -7,8 +7,7 @@ sync, with its event, in one such write. Taking the lease is `syncing.py`.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,13 +15,11 @@ from typing import Any
 from pitrix import ids
 from pitrix.clock import Clock
 from pitrix.errors import Conflict, StepFailed
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.repos.indexing import fitting
 from pitrix.repos.model import Repo, RepoEvent, Sync, SyncCounts, SyncFailure, SyncState, SyncStatus
 from pitrix.repos.ports import NOTHING, RepoStore
 from pitrix.repos.syncing import ATTEMPTS, LEASE_S, RENEW_BELOW_S, next_look, unfinished_after
-
-_log = logging.getLogger("pitrix")
 
 
 class SyncLease:
@@ -138,14 +135,7 @@ class SyncLease:
         if sync.status == "unchanged":
             return
         data = {"repo_id": sync.repo_id, "status": sync.status, **asdict(sync.counts)}
-        self.publish("RepoSynced", sync.sync_id, data)
-
-    def publish(self, type_: str, subject: str, data: Mapping[str, Any]) -> None:
-        """Tell the bus; one that fails changes nothing."""
-        try:
-            self._events.publish(type_, subject, data)
-        except Exception:
-            _log.exception("event %s of %s was not published", type_, subject)
+        announce(self._events, "RepoSynced", sync.sync_id, data)
 
 
 def _event(repo: Repo, sync: Sync) -> RepoEvent:

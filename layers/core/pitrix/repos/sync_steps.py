@@ -33,7 +33,7 @@ from pitrix.errors import (
     TooLarge,
     Unprocessable,
 )
-from pitrix.events import EventBus
+from pitrix.events import EventBus, announce
 from pitrix.identity.model import SYSTEM, Principal
 from pitrix.repos import differences
 from pitrix.repos.differences import Draft, Plan, Record, Result, Snapshot, Withdrawal
@@ -93,6 +93,7 @@ class SyncSteps:
     ) -> None:
         self._repos = repos
         self._papers = SyncPapers(objects)
+        self._events = events
         self._lease = SyncLease(repos=repos, events=events, clock=clock, basis=_basis)
         self._sources = sources
         self._vault = vault
@@ -337,7 +338,7 @@ class SyncSteps:
         self._vault.delete(repo.repo_id)
         self._papers.tidy(repo.repo_id, keep="")
         self._repos.remove(repo)
-        self._lease.publish("RepoDeleted", repo.repo_id, {"name": repo.name})
+        announce(self._events, "RepoDeleted", repo.repo_id, {"name": repo.name})
 
     def _connect(self, repo: Repo) -> PackageSource:
         credential = self._vault.get(repo.repo_id) if repo.has_credential else None

@@ -1,6 +1,7 @@
-"""What every kind of package has: a scaffold beside its format, translations beside its files.
+"""What kinds of packages share: a scaffold beside the format, what ``package.json`` says, translations.
 
-Owns reading ``formats/<kind>/scaffold/`` of this tree and ``locale/<language>.json`` of a package.
+Owns reading ``formats/<kind>/scaffold/`` of this tree, and ``package.json`` and ``locale/<language>.json`` of
+a package.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Any, Final
 
 from pitrix.packages.forms import messages
 from pitrix.packages.ports import Files
@@ -15,6 +17,7 @@ from pitrix.packages.text import jsontext
 
 #: What stands for the name of the package in the files of a scaffold.
 _NAME = b"my-app"
+METADATA: Final = "package.json"
 _LOCALE = "locale/"
 
 
@@ -30,6 +33,25 @@ def _below(folder: Traversable, lead: str = "") -> Iterator[tuple[str, bytes]]:
             yield from _below(entry, f"{lead}{entry.name}/")
         elif entry.is_file():
             yield lead + entry.name, entry.read_bytes()
+
+
+def described(files: Files, kind: str) -> dict[str, Any]:
+    """The fields of a `Package` that its ``package.json`` gives; of one without errors."""
+    raw = jsontext.read(METADATA, files[METADATA]).value
+    return {
+        "name": raw["name"],
+        "version": raw["version"],
+        "type": kind,
+        "app_version": str(raw.get("app_version", "")),
+        "title": raw.get("title") or raw["name"],
+        "description": raw.get("description", ""),
+        "keywords": raw.get("keywords", []),
+        "home": raw.get("home", ""),
+        "icon": raw.get("icon", ""),
+        "maintainers": raw.get("maintainers", []),
+        "category": raw.get("category", ""),
+        "metadata": raw,
+    }
 
 
 def translations(files: Files, locale: str) -> dict[str, str]:

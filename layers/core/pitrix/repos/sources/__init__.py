@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from pitrix import plugins
 
 if TYPE_CHECKING:
     from pitrix.repos.model import Credential, Repo
@@ -34,10 +35,7 @@ _GROUP = "pitrix.sources"
 
 @cache
 def _registered() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    plugged = {point.name: point.value for point in entry_points(group=_GROUP)}
-    return plugged | _BUILT_IN  # a plug-in adds a kind; it never replaces one of ours
+    return plugins.registered(_GROUP, _BUILT_IN)
 
 
 def kinds() -> list[str]:
@@ -47,8 +45,7 @@ def kinds() -> list[str]:
 
 @cache
 def _loaded(kind: str) -> Any:
-    module, _, attribute = _registered()[kind].partition(":")
-    return getattr(import_module(module), attribute)
+    return plugins.load(_registered()[kind])
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from pitrix.packages.formats.serverless import azure, cfn, knative, lint, sam
 from pitrix.packages.formats.serverless import manifest as serverless_manifest
 from pitrix.packages.formats.serverless.answers import Answers
 from pitrix.packages.formats.serverless.manifest import AWS, AZURE, KNATIVE, RUNTIMES
-from pitrix.packages.formats.vm.format import VmFormat
 from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem, Severity
 from pitrix.packages.ports import Files
 
@@ -44,7 +43,7 @@ class ServerlessFormat:
         return tools.lint(files)
 
     def metadata(self, files: Files) -> dict[str, Any]:
-        return {**VmFormat().metadata(files), "type": self.type}
+        return shared.described(files, self.type)
 
     def form(self, package: Package, locale: str) -> Form:
         manifest, messages = (

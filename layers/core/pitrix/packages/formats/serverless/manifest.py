@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pitrix.packages.formats.shared import METADATA as METADATA
 from pitrix.packages.text import jsontext
 
-METADATA, CONFIG = "package.json", "config.json"
+CONFIG = "config.json"
 AWS, AZURE, KNATIVE = "aws-lambda", "azure-functions", "knative"
 #: Kinds of runtimes (`pitrix.runtimes`) that can run each target.
 RUNTIMES = {AWS: "AWS", AZURE: "Azure", KNATIVE: "Kubernetes with Knative"}

@@ -45,21 +45,7 @@ class VmFormat:
         return []
 
     def metadata(self, files: Files) -> dict[str, Any]:
-        raw = jsontext.read(METADATA, files[METADATA]).value
-        return {
-            "name": raw["name"],
-            "version": raw["version"],
-            "type": self.type,
-            "app_version": str(raw.get("app_version", "")),
-            "title": raw.get("title") or raw["name"],
-            "description": raw.get("description", ""),
-            "keywords": raw.get("keywords", []),
-            "home": raw.get("home", ""),
-            "icon": raw.get("icon", ""),
-            "maintainers": raw.get("maintainers", []),
-            "category": raw.get("category", ""),
-            "metadata": raw,
-        }
+        return shared.described(files, self.type)
 
     def form(self, package: Package, locale: str) -> Form:
         return form_config.build(_config(package), shared.translations(package.files, locale), locale)

@@ -14,13 +14,14 @@ from typing import Any
 
 from pitrix.errors import FieldError, PackageInvalid
 from pitrix.packages import schema
+from pitrix.packages.formats.shared import METADATA as METADATA
 from pitrix.packages.formats.vm import cluster_review, cluster_spec, template
 from pitrix.packages.formats.vm.template import Choices, Lookup
 from pitrix.packages.model import ClusterSpec, Form, FormField, Package, Problem, Severity
 from pitrix.packages.text import jsontext
 from pitrix.packages.text.jsontext import Document, JsonRefused
 
-METADATA, CONFIG = "package.json", "config.json"
+CONFIG = "config.json"
 TEMPLATES = ("cluster.json.tmpl", "cluster.json.mustache")
 #: Keys that the specification reserves: a template may use them without a field in config.json.
 RESERVED = {"cluster.name", "cluster.description", "cluster.subnet", "cluster.vxnet"}
