@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pitrix import plugins
 
 if TYPE_CHECKING:
-    from providers.base import Connection, Provider
+    from providers.base import Provider
+    from providers.resources import Connection
 
 _BUILT_IN = {
     "local": "providers.local.driver:LocalProvider",

@@ -1,16 +1,21 @@
 """The one interface behind which every cloud stands.
 
-Owns the vocabulary (specs, resources, statuses), the capabilities a cloud may offer, and the promises
-that each method makes. It never talks to a cloud, never imports an SDK, and never reads a setting: a
-provider is handed its :class:`Connection` by whoever composes the program.
+Owns the capabilities a cloud may offer and the promises that each method makes; the vocabulary (specs,
+resources, statuses) is in ``providers/resources.py``. It never talks to a cloud, never imports an SDK, and
+never reads a setting: a provider is handed its :class:`Connection` by whoever composes the program.
 
 The promises, proven for every registered provider by ``tests/contract/providers``:
 
 * **Creating is idempotent by key.** A key names one resource of a kind for as long as that exists; a
   repeat returns it as it is now and does not look at the spec again. A caller that lost the answer
   repeats the call. Keys are at most :data:`KEY_LENGTH` characters, see :func:`check_key`.
-* **Deleting is idempotent.** Deleting what is gone succeeds; reading it raises ``ResourceNotFound``.
-* **Nothing waits.** What takes long is returned ``pending`` and polled with ``get_*`` by a state machine.
+* **Deleting is idempotent.** Deleting what is gone succeeds; reading it raises ``ResourceNotFound``. What
+  is still going is told until it is gone.
+* **Nothing waits; repeating goes on.** What takes long is returned ``pending`` and looked at again by a
+  state machine. Where a wish takes several operations of the cloud one after another, each call does the
+  next: so whoever wants something repeats the very call (create, start, stop, resize, detach, delete) until
+  what it returns, or ``get_*``, says that it is done. A machine alone is accepted by the cloud within one
+  call, because its user data is only good once.
 * **Everything carries its tags.** ``list_*`` finds it by them, so a sweeper finds what a lost job left.
 
 Errors are those of ``pitrix.errors``; each cloud translates its own in its ``errors.py``. Beyond what a
@@ -25,13 +30,42 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn
 
 from pitrix.errors import CapabilityMissing, InvalidInput
+from providers.resources import (
+    Address,
+    AddressSpec,
+    Connection,
+    Function,
+    FunctionSpec,
+    Image,
+    Invocation,
+    KeyPair,
+    KeyPairSpec,
+    Machine,
+    MachineSpec,
+    MachineType,
+    Network,
+    NetworkSpec,
+    Price,
+    Quota,
+    Release,
+    ReleaseEndpoint,
+    ReleaseEvent,
+    ReleaseRevision,
+    ReleaseSpec,
+    SecurityGroup,
+    SecurityGroupSpec,
+    Snapshot,
+    SnapshotSpec,
+    Volume,
+    VolumeSpec,
+    Workload,
+    Zone,
+)
 
 KEY_LENGTH = 64
 """Longest idempotency key, in characters (the length of EC2's ClientToken, the shortest of the clouds)."""
@@ -48,276 +82,15 @@ class Capability(StrEnum):
 
     MACHINES = "machines"
     VOLUMES = "volumes"
+    SNAPSHOTS = "snapshots"
     NETWORKS = "networks"
+    SECURITY_GROUPS = "security_groups"
+    ADDRESSES = "addresses"
     IMAGES = "images"
     KEY_PAIRS = "key_pairs"
     RELEASES = "releases"
     FUNCTIONS = "functions"
     PRICES = "prices"
-
-
-# --- who we are to the cloud -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class Connection:
-    """How to reach one account of one cloud.
-
-    ``credential`` holds the values of the provider's ``credential_schema`` (addresses as well as
-    secrets); it is kept out of ``repr`` so that no log line shows it.
-    """
-
-    zone: str
-    credential: Mapping[str, str] = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Zone:
-    """A place where resources live; ``zone`` is the cloud's own name for it."""
-
-    zone: str
-    title: str = ""
-
-
-# --- machines ----------------------------------------------------------------------------------------
-
-
-class MachineStatus(StrEnum):
-    """``pending`` becomes one of the others by itself; ``error`` needs a decision, and carries a reason."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    STOPPED = "stopped"
-    TERMINATED = "terminated"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineType:
-    """A size on offer. ``memory_mib`` in MiB."""
-
-    machine_type: str
-    cpu: int
-    memory_mib: int
-    gpu: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineSpec:
-    """A wanted machine.
-
-    ``cpu`` in cores, ``memory_mib`` in MiB: the provider takes the smallest type that holds both.
-    ``volume_ids`` are attached before the user data runs. ``user_data`` is a shell script that runs
-    at every boot with the rights of the machine's administrator. ``key_pair`` is a key pair's id.
-    """
-
-    name: str
-    cpu: int
-    memory_mib: int
-    image: str
-    network_id: str
-    gpu: int = 0
-    volume_ids: tuple[str, ...] = ()
-    user_data: str = field(default="", repr=False)  # carries an enrolment token
-    key_pair: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """A machine as the cloud tells it. ``private_ip`` is None until the cloud has given one.
-
-    ``reason`` says, in words for a user, why the status is ``error``; it is empty otherwise.
-    """
-
-    machine_id: str
-    name: str
-    status: MachineStatus
-    cpu: int
-    memory_mib: int
-    image: str
-    network_id: str
-    created_at: datetime
-    private_ip: str | None = None
-    volume_ids: tuple[str, ...] = ()
-    reason: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-# --- volumes, networks, images, key pairs ------------------------------------------------------------
-
-
-class VolumeStatus(StrEnum):
-    PENDING = "pending"
-    AVAILABLE = "available"
-    IN_USE = "in_use"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, kw_only=True)
-class VolumeSpec:
-    """A wanted volume; ``size_gib`` in GiB, ``volume_class`` a class of the cloud ("" for its default)."""
-
-    name: str
-    size_gib: int
-    volume_class: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Volume:
-    """A volume; ``machine_id`` is None unless it is attached."""
-
-    volume_id: str
-    name: str
-    status: VolumeStatus
-    size_gib: int
-    created_at: datetime
-    volume_class: str = ""
-    machine_id: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkSpec:
-    """A wanted network; without ``cidr`` the provider chooses one that is free."""
-
-    name: str
-    cidr: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Network:
-    """A network (subnet, vxnet, port group) that machines are put in; ``cidr`` like ``10.0.1.0/24``."""
-
-    network_id: str
-    name: str
-    cidr: str
-    created_at: datetime
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class ImageStatus(StrEnum):
-    PENDING = "pending"
-    AVAILABLE = "available"
-    ERROR = "error"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Image:
-    """What a machine boots from."""
-
-    image_id: str
-    name: str
-    status: ImageStatus = ImageStatus.AVAILABLE
-    reason: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPairSpec:
-    """A public key to be imported, in OpenSSH's one-line form. Private keys never come here."""
-
-    name: str
-    public_key: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyPair:
-    """An imported public key; ``fingerprint`` as ``ssh-keygen -l`` shows it (``SHA256:…``)."""
-
-    key_pair_id: str
-    name: str
-    fingerprint: str
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-# --- releases, functions, prices ---------------------------------------------------------------------
-
-
-class ReleaseStatus(StrEnum):
-    PENDING = "pending"
-    DEPLOYED = "deployed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReleaseSpec:
-    """A chart to be installed: ``chart`` is the archive (.tgz), ``timeout_s`` bounds hooks, in seconds."""
-
-    name: str
-    namespace: str
-    chart: bytes = field(repr=False)
-    values: Mapping[str, Any] = field(default_factory=dict)
-    timeout_s: int = 300
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Release:
-    """An installed chart; ``revision`` counts up with every upgrade and rollback."""
-
-    release_id: str
-    name: str
-    namespace: str
-    status: ReleaseStatus
-    revision: int
-    chart_version: str
-    reason: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class FunctionStatus(StrEnum):
-    PENDING = "pending"
-    ACTIVE = "active"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FunctionSpec:
-    """A serverless function: ``code`` is a zip archive, ``memory_mib`` in MiB, ``timeout_s`` in seconds."""
-
-    name: str
-    runtime: str
-    handler: str
-    code: bytes = field(repr=False)
-    memory_mib: int = 128
-    timeout_s: int = 30
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Function:
-    """A deployed function; ``version`` is the cloud's name of the newest published version, or ""."""
-
-    function_id: str
-    name: str
-    status: FunctionStatus
-    version: str = ""
-    url: str = ""
-    reason: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """What a function answered; ``error`` is empty when it did not fail."""
-
-    payload: bytes
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Price:
-    """A list price in millionths of ``currency`` (ISO 4217) an hour; ``source`` says where it is from."""
-
-    currency: str
-    micros_per_hour: int
-    as_of: date
-    source: str
 
 
 # --- capabilities ------------------------------------------------------------------------------------
@@ -385,7 +158,7 @@ class Machines(ABC):
 
     @abstractmethod
     def resize_machine(self, machine_id: str, *, cpu: int, memory_mib: int) -> Machine:
-        """Give a stopped machine another size; ``memory_mib`` in MiB.
+        """Give a stopped machine another size; ``memory_mib`` in MiB. That size already: no effect.
 
         Raises:
             Conflict: The machine is not stopped.
@@ -401,6 +174,10 @@ class Machines(ABC):
         It may take a while: poll ``get_machine`` until it raises ``ResourceNotFound`` or says
         ``terminated``.
         """
+
+    @abstractmethod
+    def quotas(self) -> list[Quota]:
+        """The account's limits on machines and what they use, as far as the cloud tells them."""
 
     @abstractmethod
     def console_output(self, machine_id: str) -> str:
@@ -474,6 +251,35 @@ class Volumes(ABC):
         """
 
 
+class Snapshots(ABC):
+    """Copies of volumes at a moment."""
+
+    @abstractmethod
+    def create_snapshot(self, spec: SnapshotSpec, *, idempotency_key: str) -> Snapshot:
+        """Take a snapshot of a volume, or return the one already made for this key.
+
+        Raises:
+            ResourceNotFound: There is no such volume.
+            QuotaExceeded: The account's limit is reached; not retryable.
+        """
+
+    @abstractmethod
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        """Tell one snapshot's present state.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def list_snapshots(self, tags: Mapping[str, str]) -> list[Snapshot]:
+        """All snapshots that carry every one of ``tags``."""
+
+    @abstractmethod
+    def delete_snapshot(self, snapshot_id: str) -> None:
+        """Delete a snapshot; gone: no effect. Volumes made from it stay."""
+
+
 class Networks(ABC):
     """Private networks that machines are put in."""
 
@@ -506,6 +312,85 @@ class Networks(ABC):
         Raises:
             Conflict: Machines are still in it.
         """
+
+
+class SecurityGroups(ABC):
+    """What may come in to machines, from the endpoints of a package."""
+
+    @abstractmethod
+    def create_security_group(self, spec: SecurityGroupSpec, *, idempotency_key: str) -> SecurityGroup:
+        """Create one security group with its rules, or return the one already made for this key.
+
+        Raises:
+            InvalidInput: A rule is none the cloud takes.
+            ResourceNotFound: There is no such network.
+            QuotaExceeded: The account's limit is reached; not retryable.
+        """
+
+    @abstractmethod
+    def get_security_group(self, security_group_id: str) -> SecurityGroup:
+        """Tell one security group.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def list_security_groups(self, tags: Mapping[str, str]) -> list[SecurityGroup]:
+        """All security groups that carry every one of ``tags``."""
+
+    @abstractmethod
+    def delete_security_group(self, security_group_id: str) -> None:
+        """Delete a security group; gone: no effect.
+
+        Raises:
+            Conflict: Machines are still in it.
+        """
+
+
+class Addresses(ABC):
+    """Public addresses."""
+
+    @abstractmethod
+    def allocate_address(self, spec: AddressSpec, *, idempotency_key: str) -> Address:
+        """Get a public address, or return the one already got for this key.
+
+        Raises:
+            QuotaExceeded: The account's limit is reached; not retryable.
+        """
+
+    @abstractmethod
+    def get_address(self, address_id: str) -> Address:
+        """Tell one address.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def list_addresses(self, tags: Mapping[str, str]) -> list[Address]:
+        """All addresses that carry every one of ``tags``."""
+
+    @abstractmethod
+    def associate_address(self, address_id: str, machine_id: str) -> Address:
+        """Give an address to a machine; it has it already: no effect.
+
+        Raises:
+            Conflict: Another machine has it.
+            ResourceNotFound: There is no such address or machine.
+        """
+
+    @abstractmethod
+    def disassociate_address(self, address_id: str) -> Address:
+        """Take an address from its machine; nobody has it: no effect.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def release_address(self, address_id: str) -> None:
+        """Give an address back; gone: no effect. A machine that has it loses it."""
 
 
 class Images(ABC):
@@ -643,28 +528,61 @@ class Releases(ABC):
         """
 
     @abstractmethod
+    def release_history(self, release_id: str) -> list[ReleaseRevision]:
+        """The revisions that can be told and rolled back to, newest first.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def release_workloads(self, release_id: str) -> list[Workload]:
+        """What the release runs, with its pods, by kind and name.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def release_events(self, release_id: str) -> list[ReleaseEvent]:
+        """What the cluster noted about the release's objects, newest first, as long as it remembers.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
+    def release_endpoints(self, release_id: str) -> list[ReleaseEndpoint]:
+        """Where the release answers, by name.
+
+        Raises:
+            ResourceNotFound: It never was, or is gone.
+        """
+
+    @abstractmethod
     def uninstall_release(self, release_id: str) -> None:
-        """Remove a release and what it made; gone: no effect."""
+        """Remove a release and what it made, its namespace too where the installation made that; gone: no
+        effect."""
 
 
 class Functions(ABC):
-    """Serverless functions."""
+    """Serverless applications: functions and what triggers them."""
 
     @abstractmethod
     def deploy_function(self, spec: FunctionSpec, *, idempotency_key: str) -> Function:
-        """Deploy a function, or return the one already made for this key.
+        """Deploy an application and publish its first version, or return the one already made for this key.
 
         Returns:
-            The function, usually still ``pending``; poll ``get_function``.
+            The application, usually still ``pending``.
 
         Raises:
-            InvalidInput: The cloud has no such runtime, or refuses the archive.
+            InvalidInput: The cloud has no such runtime, or refuses the manifests or the archive.
             QuotaExceeded: The account's limit is reached; not retryable.
         """
 
     @abstractmethod
     def get_function(self, function_id: str) -> Function:
-        """Tell one function's present state.
+        """Tell one application's present state.
 
         Raises:
             ResourceNotFound: It never was, or is gone.
@@ -672,14 +590,15 @@ class Functions(ABC):
 
     @abstractmethod
     def list_functions(self, tags: Mapping[str, str]) -> list[Function]:
-        """All functions that carry every one of ``tags``."""
+        """All applications that carry every one of ``tags``."""
 
     @abstractmethod
     def publish_version(self, function_id: str, spec: FunctionSpec, *, idempotency_key: str) -> Function:
-        """Publish new code as a new version, or return it if this key did so already.
+        """Bring an application to ``spec`` and publish that as a new version, or return it if this key did
+        so already.
 
         Raises:
-            InvalidInput: The cloud refuses the archive.
+            InvalidInput: The cloud refuses the manifests or the archive.
             ResourceNotFound: It never was, or is gone.
         """
 
@@ -688,20 +607,25 @@ class Functions(ABC):
         """Make ``alias`` answer with ``version`` from now on.
 
         Raises:
-            ResourceNotFound: There is no such function or version.
+            ResourceNotFound: There is no such application or version.
         """
 
     @abstractmethod
-    def invoke_function(self, function_id: str, payload: bytes, *, timeout_s: int) -> Invocation:
-        """Call a function and wait for its answer, ``timeout_s`` seconds at most.
+    def invoke_function(
+        self, function_id: str, function: str, payload: bytes, *, timeout_s: int
+    ) -> Invocation:
+        """Call one function of an application and wait for its answer, ``timeout_s`` seconds at most.
+
+        Args:
+            function: Its name in the application; "" where there is but one.
 
         Raises:
-            ResourceNotFound: It never was, or is gone.
+            ResourceNotFound: There is no such application or function.
         """
 
     @abstractmethod
     def remove_function(self, function_id: str) -> None:
-        """Remove a function, its versions and aliases; gone: no effect."""
+        """Remove an application, its versions and aliases; gone: no effect."""
 
 
 class Prices(ABC):
@@ -727,7 +651,10 @@ class Prices(ABC):
 CAPABILITY_CLASSES: Mapping[Capability, type[ABC]] = {
     Capability.MACHINES: Machines,
     Capability.VOLUMES: Volumes,
+    Capability.SNAPSHOTS: Snapshots,
     Capability.NETWORKS: Networks,
+    Capability.SECURITY_GROUPS: SecurityGroups,
+    Capability.ADDRESSES: Addresses,
     Capability.IMAGES: Images,
     Capability.KEY_PAIRS: KeyPairs,
     Capability.RELEASES: Releases,
@@ -756,7 +683,9 @@ class Provider(ABC):
 
     credential_schema: ClassVar[Mapping[str, Any]]
     """JSON Schema (2020-12) of ``Connection.credential``: an object of strings, from which the runtime
-    form is drawn and by which it is checked. A secret has ``"writeOnly": true``."""
+    form is drawn and by which it is checked. A secret has ``"writeOnly": true``, a text of several lines
+    ``"x-multiline": true``. Where there are several ways to sign in it is a ``oneOf`` of such objects, each
+    with a ``title`` and with its name as the ``const`` of the property ``method``; see :func:`ways`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -794,6 +723,18 @@ class Provider(ABC):
         return self if isinstance(self, Networks) else self._lacks(Capability.NETWORKS)
 
     @property
+    def snapshots(self) -> Snapshots:
+        return self if isinstance(self, Snapshots) else self._lacks(Capability.SNAPSHOTS)
+
+    @property
+    def security_groups(self) -> SecurityGroups:
+        return self if isinstance(self, SecurityGroups) else self._lacks(Capability.SECURITY_GROUPS)
+
+    @property
+    def addresses(self) -> Addresses:
+        return self if isinstance(self, Addresses) else self._lacks(Capability.ADDRESSES)
+
+    @property
     def images(self) -> Images:
         return self if isinstance(self, Images) else self._lacks(Capability.IMAGES)
 
@@ -827,3 +768,33 @@ def check_key(idempotency_key: str) -> str:
     if not _KEY.fullmatch(idempotency_key):
         raise InvalidInput(f"An idempotency key is 1 to {KEY_LENGTH} letters, digits or . _ : -")
     return idempotency_key
+
+
+def ways(credential_schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The ways to sign in that a provider's schema offers: one schema of an object each."""
+    branches: list[Mapping[str, Any]] = credential_schema.get("oneOf", [credential_schema])
+    return branches
+
+
+def smallest_type(types: Iterable[MachineType], *, cpu: int, memory_mib: int, gpu: int = 0) -> MachineType:
+    """The smallest of ``types`` that has at least so many cores, so much memory (MiB) and so many GPUs.
+
+    A type with GPUs is not given to whoever asks for none.
+
+    Raises:
+        InvalidInput: None is that large; says which is the largest.
+    """
+    offered = list(types)
+    fitting = [
+        size
+        for size in offered
+        if size.cpu >= cpu and size.memory_mib >= memory_mib and (size.gpu >= gpu if gpu else not size.gpu)
+    ]
+    if not fitting:
+        largest = max(offered, key=lambda size: (size.cpu, size.memory_mib), default=None)
+        what = f"{cpu} CPU, {memory_mib} MiB" + (f", {gpu} GPU" if gpu else "")
+        known = (
+            f"the largest has {largest.cpu} CPU, {largest.memory_mib} MiB" if largest else "there are none"
+        )
+        raise InvalidInput(f"No machine type of this zone holds {what}; {known}.")
+    return min(fitting, key=lambda size: (size.gpu, size.cpu, size.memory_mib, size.machine_type))

@@ -11,28 +11,24 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pitrix.errors import CredentialInvalid, InvalidInput
-from providers.base import (
+from providers.base import KeyPairs, Machines, Networks, Provider, Volumes, check_key
+from providers.local import mapping
+from providers.local.client import Client
+from providers.resources import (
     Connection,
     Image,
     KeyPair,
-    KeyPairs,
     KeyPairSpec,
     Machine,
-    Machines,
     MachineSpec,
     MachineType,
     Network,
-    Networks,
     NetworkSpec,
-    Provider,
+    Quota,
     Volume,
-    Volumes,
     VolumeSpec,
     Zone,
-    check_key,
 )
-from providers.local import mapping
-from providers.local.client import Client
 
 
 class LocalProvider(Provider, Machines, Volumes, Networks, KeyPairs):
@@ -68,7 +64,8 @@ class LocalProvider(Provider, Machines, Volumes, Networks, KeyPairs):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         credential = connection.credential
-        self._cloud = Client(credential.get("endpoint", ""), credential.get("token", ""))
+        endpoint = credential.get("endpoint") or connection.settings.get("endpoint", "")
+        self._cloud = Client(endpoint, credential.get("token", ""))
 
     def validate_credential(self) -> None:
         zones = [zone.zone for zone in self.zones()]
@@ -112,6 +109,9 @@ class LocalProvider(Provider, Machines, Volumes, Networks, KeyPairs):
 
     def delete_machine(self, machine_id: str) -> None:
         self._cloud.delete("machines", machine_id)
+
+    def quotas(self) -> list[Quota]:
+        return mapping.quotas(self._cloud.get("account")["quotas"])
 
     def console_output(self, machine_id: str) -> str:
         output: str = self._cloud.get("machines", machine_id, "console")["output"]

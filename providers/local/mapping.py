@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from providers.base import (
+from providers.resources import (
     Image,
     KeyPair,
     KeyPairSpec,
@@ -16,6 +16,7 @@ from providers.base import (
     MachineType,
     Network,
     NetworkSpec,
+    Quota,
     Volume,
     VolumeSpec,
     VolumeStatus,
@@ -59,6 +60,14 @@ def zone(answer: Json) -> Zone:
 
 def machine_type(answer: Json) -> MachineType:
     return MachineType(machine_type=answer["id"], cpu=answer["cpu"], memory_mib=answer["memory_mib"])
+
+
+def quotas(answer: Mapping[str, Json]) -> list[Quota]:
+    units = {"memory_mib": "MiB", "volume_gib": "GiB"}
+    return [
+        Quota(name=name, used=each["used"], limit=each["limit"], unit=units.get(name, ""))
+        for name, each in answer.items()
+    ]
 
 
 def image(answer: Json) -> Image:

@@ -17,7 +17,7 @@ from typing import Any
 import providers
 from infra.local.deploy import Cloud
 from pitrix.clusters.model import StepKind
-from providers.base import Connection, MachineSpec, MachineStatus, NetworkSpec
+from providers.resources import Connection, MachineSpec, MachineStatus, NetworkSpec
 from tests.benchmarks.figures import Figure
 from tests.e2e.api import ApiUser
 from tests.local_platform import LocalPlatform, start

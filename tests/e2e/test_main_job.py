@@ -24,7 +24,8 @@ import providers
 from infra.local.paths import ROOT
 from pitrix.packages import archive
 from pitrix.packages import service as packages
-from providers.base import TAG_CLUSTER, Connection
+from providers.base import TAG_CLUSTER
+from providers.resources import Connection
 from tests.e2e.api import ApiUser, wait_for
 from tests.local_platform import LocalPlatform
 

@@ -470,6 +470,6 @@ def runtimes() -> RuntimesService:
         vault=SecretsManagerVault(lambda: client("secretsmanager")),
         clouds=providers,
         in_use=lambda runtime_id: DynamoClusters(table("clusters")).runtime_in_use(runtime_id),
-        defaults={"local": {"endpoint": settings().local_cloud_url}},
+        settings={"local": {"endpoint": settings().local_cloud_url}},
         clock=clock(),
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from pitrix.errors import ResourceNotFound
-from providers.base import (
-    TAG_CLUSTER,
-    Capability,
+from providers.base import TAG_CLUSTER, Capability, Provider
+from providers.resources import (
+    Address,
+    AddressSpec,
+    Image,
     KeyPair,
     KeyPairSpec,
     Machine,
@@ -19,13 +21,19 @@ from providers.base import (
     MachineStatus,
     Network,
     NetworkSpec,
-    Provider,
+    NetworkStatus,
+    SecurityGroup,
+    SecurityGroupSpec,
+    SecurityRule,
+    Snapshot,
+    SnapshotSpec,
     Volume,
     VolumeSpec,
     VolumeStatus,
 )
 from tests.contract.providers.targets import Target
 
+WEB = SecurityRule(protocol="tcp", port_from=80, port_to=80)
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIs/CmRqer6IfakXxqSqMHsoBriBGu4lGgf6FAcMYgjI somebody"
 
 T = TypeVar("T")
@@ -44,12 +52,49 @@ class Bench:
         return f"{self.run}.{name}"
 
     def network(self, key: str = "network", provider: Provider | None = None) -> Network:
+        """Ask for a network until it is there."""
         spec = NetworkSpec(name=key, tags=self.tags)
-        return (provider or self.provider).networks.create_network(spec, idempotency_key=self.key(key))
+        networks = (provider or self.provider).networks
+        return eventually(
+            lambda: networks.create_network(spec, idempotency_key=self.key(key)),
+            lambda network: network.status is NetworkStatus.AVAILABLE,
+        )
 
     def volume(self, key: str = "volume", provider: Provider | None = None, size_gib: int = 1) -> Volume:
         spec = VolumeSpec(name=key, size_gib=size_gib, tags=self.tags)
         return (provider or self.provider).volumes.create_volume(spec, idempotency_key=self.key(key))
+
+    def snapshot(self, key: str, volume_id: str, provider: Provider | None = None) -> Snapshot:
+        spec = SnapshotSpec(name=key, volume_id=volume_id, tags=self.tags)
+        return (provider or self.provider).snapshots.create_snapshot(spec, idempotency_key=self.key(key))
+
+    def security_group(
+        self, key: str = "group", provider: Provider | None = None, rules: tuple[SecurityRule, ...] = (WEB,)
+    ) -> SecurityGroup:
+        network_id = self.network().network_id
+        spec = SecurityGroupSpec(name=key, network_id=network_id, rules=rules, tags=self.tags)
+        groups = (provider or self.provider).security_groups
+        return groups.create_security_group(spec, idempotency_key=self.key(key))
+
+    def address(self, key: str = "address", provider: Provider | None = None) -> Address:
+        spec = AddressSpec(name=key, tags=self.tags)
+        return (provider or self.provider).addresses.allocate_address(spec, idempotency_key=self.key(key))
+
+    def stopped(self, key: str = "machine") -> Machine:
+        """A machine that ran and was stopped."""
+        machine = self.running(key)
+        return eventually(
+            lambda: self.provider.machines.stop_machine(machine.machine_id),
+            lambda machine: machine.status is MachineStatus.STOPPED,
+        )
+
+    def image(self, key: str = "image", provider: Provider | None = None) -> Image:
+        """Capture an image of a stopped machine."""
+        machine = self.stopped()
+        images = (provider or self.provider).images
+        return images.capture_image(
+            machine.machine_id, name=key, tags=self.tags, idempotency_key=self.key(key)
+        )
 
     def key_pair(self, key: str = "key-pair", provider: Provider | None = None) -> KeyPair:
         spec = KeyPairSpec(name=key, public_key=PUBLIC_KEY, tags=self.tags)
@@ -98,23 +143,37 @@ class Bench:
 
     def sweep(self) -> None:
         """Delete all that carries the tag, and insist that nothing does afterwards."""
-        provider, offered = self.provider, self.provider.capabilities()
-        if Capability.MACHINES in offered:
-            for machine in provider.machines.list_machines(self.tags):
-                provider.machines.delete_machine(machine.machine_id)
-            eventually(lambda: provider.machines.list_machines(self.tags), lambda left: not left)
-        if Capability.VOLUMES in offered:
-            for volume in provider.volumes.list_volumes(self.tags):
-                provider.volumes.delete_volume(volume.volume_id)
-            eventually(lambda: provider.volumes.list_volumes(self.tags), lambda left: not left)
-        if Capability.NETWORKS in offered:
-            for network in provider.networks.list_networks(self.tags):
-                provider.networks.delete_network(network.network_id)
-            eventually(lambda: provider.networks.list_networks(self.tags), lambda left: not left)
-        if Capability.KEY_PAIRS in offered:
-            for pair in provider.key_pairs.list_key_pairs(self.tags):
-                provider.key_pairs.delete_key_pair(pair.key_pair_id)
-            assert not provider.key_pairs.list_key_pairs(self.tags)
+        offered = self.provider.capabilities()
+        for capability, (listing, name, deleting) in _SWEEPING.items():
+            if capability not in offered or capability in self.target.lacks:
+                continue
+            held = getattr(self.provider, capability)
+
+            def left(
+                held: Any = held, listing: str = listing, name: str = name, deleting: str = deleting
+            ) -> Any:
+                """Repeat the deletion of what is still listed, as a state machine does."""
+                found = getattr(held, listing)(self.tags)
+                for each in found:
+                    getattr(held, deleting)(getattr(each, name))
+                return found
+
+            eventually(left, lambda found: not found, within_s=60)
+
+
+#: How what a capability makes is listed, told apart and deleted, in the order in which it can be.
+_SWEEPING = {
+    Capability.RELEASES: ("list_releases", "release_id", "uninstall_release"),
+    Capability.FUNCTIONS: ("list_functions", "function_id", "remove_function"),
+    Capability.ADDRESSES: ("list_addresses", "address_id", "release_address"),
+    Capability.MACHINES: ("list_machines", "machine_id", "delete_machine"),
+    Capability.SNAPSHOTS: ("list_snapshots", "snapshot_id", "delete_snapshot"),
+    Capability.VOLUMES: ("list_volumes", "volume_id", "delete_volume"),
+    Capability.IMAGES: ("list_images", "image_id", "delete_image"),
+    Capability.SECURITY_GROUPS: ("list_security_groups", "security_group_id", "delete_security_group"),
+    Capability.NETWORKS: ("list_networks", "network_id", "delete_network"),
+    Capability.KEY_PAIRS: ("list_key_pairs", "key_pair_id", "delete_key_pair"),
+}
 
 
 def eventually(look: Callable[[], T], good: Callable[[T], bool], *, within_s: float = 30) -> T:

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pitrix.errors import CredentialInvalid, InvalidInput, ProviderUnavailable, ResourceNotFound
+from pitrix.errors import (
+    CredentialInvalid,
+    InvalidInput,
+    ProviderThrottled,
+    ProviderUnavailable,
+    ResourceNotFound,
+)
 from providers.base import TAG_NODE, Capability, Provider
 from tests.contract.providers.bench import Bench, eventually
 from tests.contract.providers.targets import Target
@@ -17,10 +23,14 @@ from tests.contract.providers.targets import Target
 CALLS_AT_ONCE = 8
 
 
-class CreationLaws(ABC):
-    """A suite names its capability and says how to create, read, list and delete; the tests come along."""
+class Suite(ABC):
+    """The tests of one capability; run for every provider that offers it."""
 
     capability: ClassVar[Capability]
+
+
+class CreationLaws(Suite):
+    """A suite names its capability and says how to create, read, list and delete; the tests come along."""
 
     @abstractmethod
     def create(self, bench: Bench, key: str, provider: Provider | None = None) -> Any: ...
@@ -41,8 +51,17 @@ class CreationLaws(ABC):
         return [self.id_of(resource) for resource in self.listed(bench.provider, bench.tags)]
 
     def delete_and_wait(self, bench: Bench, resource_id: str) -> None:
-        self.delete(bench.provider, resource_id)
-        eventually(lambda: self.ids(bench), lambda ids: resource_id not in ids)
+        """Repeat the deletion until it is done, as a state machine does."""
+
+        def gone() -> bool:
+            self.delete(bench.provider, resource_id)
+            try:
+                self.read(bench.provider, resource_id)
+            except ResourceNotFound:
+                return True
+            return False
+
+        eventually(gone, bool)
 
     def test_what_was_created_can_be_read(self, bench: Bench) -> None:
         made = self.create(bench, "a")
@@ -118,6 +137,10 @@ class CreationLaws(ABC):
         made = self.id_of(self.create(bench, "a"))
         self.delete_and_wait(bench, made)
         assert self.id_of(self.create(bench, "a")) != made
+
+    def test_being_asked_too_often_is_an_error_of_its_own(self, target: Target) -> None:
+        with target.throttled() as provider, pytest.raises(ProviderThrottled):
+            self.listed(provider, {})
 
     def test_without_a_good_credential_nothing_is_told(self, target: Target) -> None:
         for connection in target.refused.values():

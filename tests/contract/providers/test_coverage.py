@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -12,19 +12,27 @@ import pytest
 
 import providers
 from pitrix.errors import CapabilityMissing, NotFound, ProviderError
-from providers.base import CAPABILITY_CLASSES, Capability, Connection, Machine, Machines, Provider, Zone
-from tests.contract.providers.laws import CreationLaws
-from tests.contract.providers.targets import ROOT, TARGETS
+from providers.base import CAPABILITY_CLASSES, Capability, Machines, Provider
+from providers.resources import Connection, Machine, Zone
+from tests.contract.providers.laws import CreationLaws, Suite
+from tests.contract.providers.targets import ROOT
+from tests.contract.providers.targets import names as targets
 
 
 def suites() -> dict[Capability, type]:
     """The suite class of each capability that has one."""
     for path in Path(__file__).parent.glob("test_*.py"):
         import_module(f"tests.contract.providers.{path.stem}")
-    return {suite.capability: suite for suite in CreationLaws.__subclasses__()}
+    return {
+        suite.capability: suite
+        for suite in Suite.__subclasses__() + CreationLaws.__subclasses__()
+        if hasattr(suite, "capability")
+    }
 
 
-def table(registered: Mapping[str, type[Provider]], targets: object = TARGETS) -> dict[str, dict[str, str]]:
+def table(
+    registered: Mapping[str, type[Provider]], targeted: Container[str] | None = None
+) -> dict[str, dict[str, str]]:
     """Capability by provider: ``covered``, ``not offered``, ``no suite`` or ``no target``."""
 
     def cell(name: str, capability: Capability) -> str:
@@ -32,7 +40,7 @@ def table(registered: Mapping[str, type[Provider]], targets: object = TARGETS) -
             return "not offered"
         if capability not in suites():
             return "no suite"
-        return "covered" if name in targets else "no target"  # type: ignore[operator]
+        return "covered" if name in (targets() if targeted is None else targeted) else "no target"
 
     return {name: {str(c): cell(name, c) for c in Capability} for name in registered}
 

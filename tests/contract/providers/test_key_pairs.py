@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from pitrix.errors import InvalidInput
-from providers.base import Capability, KeyPair, KeyPairSpec, Provider
+from providers.base import Capability, Provider
+from providers.resources import KeyPair, KeyPairSpec
 from tests.contract.providers.bench import PUBLIC_KEY, Bench
 from tests.contract.providers.laws import CreationLaws
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from pitrix.errors import Conflict, InvalidInput, QuotaExceeded, ResourceNotFound
-from providers.base import Capability, Machine, MachineStatus, Provider, VolumeStatus
+from providers.base import Capability, Provider
+from providers.resources import Machine, MachineStatus, VolumeStatus
 from tests.contract.providers.bench import PUBLIC_KEY, Bench, eventually
 from tests.contract.providers.laws import CreationLaws
-from tests.contract.providers.targets import Target
 
 
 class TestMachines(CreationLaws):
@@ -34,12 +34,6 @@ class TestMachines(CreationLaws):
 
     def id_of(self, resource: Machine) -> str:
         return resource.machine_id
-
-    @pytest.fixture
-    def small(self, target: Target) -> Iterator[Bench]:
-        bench = Bench(target, target.connect(target.small))
-        yield bench
-        bench.sweep()
 
     def test_types_and_images_are_on_offer(self, bench: Bench) -> None:
         types = bench.provider.machines.machine_types()
@@ -100,7 +94,16 @@ class TestMachines(CreationLaws):
         with pytest.raises(QuotaExceeded):
             small.machine(memory_mib=2048)
 
+    def test_the_accounts_limits_and_their_use_are_told(self, bench: Bench) -> None:
+        before = {quota.name: quota.used for quota in bench.provider.machines.quotas()}
+        assert before, "no limit is told"
+        bench.running()
+        after = {quota.name: quota.used for quota in bench.provider.machines.quotas()}
+        assert after.keys() == before.keys()
+        assert any(after[name] > before[name] for name in after), "a machine more uses more of something"
+
     def test_its_volume_outlives_it(self, bench: Bench) -> None:
+        bench.target.need(Capability.VOLUMES)
         volume = bench.volume()
         machine = bench.running(volume_ids=(volume.volume_id,))
         assert machine.volume_ids == (volume.volume_id,)

@@ -8,7 +8,8 @@ from ipaddress import ip_network
 import pytest
 
 from pitrix.errors import Conflict, InvalidInput
-from providers.base import Capability, Network, NetworkSpec, Provider
+from providers.base import Capability, Provider
+from providers.resources import Network, NetworkSpec
 from tests.contract.providers.bench import Bench
 from tests.contract.providers.laws import CreationLaws
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
 from pitrix.errors import Conflict, InvalidInput, QuotaExceeded, ResourceNotFound
-from providers.base import Capability, Provider, Volume, VolumeStatus
+from providers.base import Capability, Provider
+from providers.resources import Volume, VolumeStatus
 from tests.contract.providers.bench import Bench
 from tests.contract.providers.laws import CreationLaws
-from tests.contract.providers.targets import Target
 
 
 class TestVolumes(CreationLaws):
@@ -30,12 +30,6 @@ class TestVolumes(CreationLaws):
 
     def id_of(self, resource: Volume) -> str:
         return resource.volume_id
-
-    @pytest.fixture
-    def small(self, target: Target) -> Iterator[Bench]:
-        bench = Bench(target, target.connect(target.small))
-        yield bench
-        bench.sweep()
 
     def test_it_becomes_available_in_its_size(self, bench: Bench) -> None:
         volume = bench.available(bench.volume(size_gib=3).volume_id)

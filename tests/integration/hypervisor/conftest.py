@@ -15,8 +15,8 @@ from uuid import uuid4
 import pytest
 
 from pitrix.errors import ResourceNotFound
-from providers.base import Connection, Machine, MachineSpec, MachineStatus, NetworkSpec, VolumeSpec
 from providers.local.driver import LocalProvider
+from providers.resources import Connection, Machine, MachineSpec, MachineStatus, NetworkSpec, VolumeSpec
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]

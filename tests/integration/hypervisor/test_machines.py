@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.base import MachineStatus
+from providers.resources import MachineStatus
 from tests.integration.hypervisor.conftest import FUGITIVE_NAMES, FUGITIVES, Lab, alive, eventually
 
 

@@ -28,7 +28,7 @@ from pitrix.identity.model import Principal
 from pitrix.packages import service as packages
 from pitrix.repos.model import Repo
 from pitrix.table import MemoryTable
-from providers.base import (
+from providers.resources import (
     Image,
     Machine,
     MachineSpec,

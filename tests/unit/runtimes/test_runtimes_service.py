@@ -202,15 +202,12 @@ def test_statistics_count_what_one_owns(world: World) -> None:
 # --- the account -------------------------------------------------------------------------------------------
 
 
-def test_the_provider_has_the_credential_and_the_defaults_that_hold_now(world: World) -> None:
-    given = world.runtimes.create(ALICE, wanted("a", credential={"secret": SECRET, "endpoint": "http://own"}))
-    silent = world.runtimes.create(ALICE, wanted("b"))
-
-    def endpoint(runtime_id: str) -> str:
-        return world.runtimes.provider_for(ALICE, runtime_id).connection.credential["endpoint"]
-
-    assert (endpoint(given.runtime_id), endpoint(silent.runtime_id)) == ("http://own", "http://default")
-    assert "endpoint" not in world.vault.secrets[silent.secret_name], "the next deployment may have another"
+def test_the_provider_has_the_credential_and_the_settings_that_hold_now(world: World) -> None:
+    made = world.runtimes.create(ALICE, wanted("a", credential={"secret": SECRET, "endpoint": "http://own"}))
+    connection = world.runtimes.provider_for(ALICE, made.runtime_id).connection
+    assert connection.credential == {"secret": SECRET, "endpoint": "http://own"}
+    assert connection.settings == {"endpoint": "http://default"}
+    assert "http://default" not in str(world.vault.secrets), "the next deployment may have another"
 
 
 def test_zones_and_machine_types_are_asked_of_the_cloud(world: World) -> None:

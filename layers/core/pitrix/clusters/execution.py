@@ -21,20 +21,8 @@ from pitrix.clusters.model import Cluster, Job, JobError, JobKind, JobStatus, No
 from pitrix.clusters.ports import AgentChannel, ClusterStore, TaskCallbacks
 from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
 from pitrix.packages import service as packages
-from providers.base import (
-    TAG_CLUSTER,
-    TAG_NODE,
-    Machine,
-    Machines,
-    MachineSpec,
-    MachineStatus,
-    Networks,
-    NetworkSpec,
-    Provider,
-    Volumes,
-    VolumeSpec,
-    VolumeStatus,
-)
+from providers.base import TAG_CLUSTER, TAG_NODE, Machines, Networks, Provider, Volumes
+from providers.resources import Machine, MachineSpec, MachineStatus, NetworkSpec, VolumeSpec, VolumeStatus
 
 #: How often the plan of a job is tried before it is given up, where its state machine tries again at all.
 MAX_TRIES = 3

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pitrix.runtimes.model import Runtime
-from providers.base import Connection, Provider
+from providers.base import Provider
+from providers.resources import Connection
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

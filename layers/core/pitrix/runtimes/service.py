@@ -41,7 +41,8 @@ from pitrix.runtimes.model import (
     ZoneInfo,
 )
 from pitrix.runtimes.ports import Clouds, CredentialVault, RuntimePage, RuntimeStore
-from providers.base import Connection, MachineType, Network, Provider
+from providers.base import Provider
+from providers.resources import Connection, MachineType, Network
 
 _NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,58}[^\W_])?")
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
@@ -52,7 +53,7 @@ class RuntimesService:
 
     Args:
         in_use: Whether clusters are on a runtime; the clusters context answers.
-        defaults: Values that a credential of a provider has where it says nothing, such as
+        settings: The deployment's own values for each provider (``Connection.settings``), such as
             ``{"local": {"endpoint": "http://127.0.0.1:4580"}}``. They are not kept: the next deployment
             may have others.
     """
@@ -64,14 +65,14 @@ class RuntimesService:
         vault: CredentialVault,
         clouds: Clouds,
         in_use: Callable[[str], bool],
-        defaults: Mapping[str, Mapping[str, str]],
+        settings: Mapping[str, Mapping[str, str]],
         clock: Clock,
     ) -> None:
         self._runtimes = runtimes
         self._vault = vault
         self._clouds = clouds
         self._in_use = in_use
-        self._defaults = defaults
+        self._settings = settings
         self._clock = clock
 
     # --- clouds ------------------------------------------------------------------------------------------
@@ -301,8 +302,8 @@ class RuntimesService:
     # --- inside ------------------------------------------------------------------------------------------
 
     def _connect(self, provider: str, zone: str, credential: Mapping[str, str]) -> Provider:
-        values = {**self._defaults.get(provider, {}), **credential}
-        return self._clouds.connect(provider, Connection(zone=zone, credential=values))
+        settings = self._settings.get(provider, {})
+        return self._clouds.connect(provider, Connection(zone=zone, credential=credential, settings=settings))
 
     def _checked(self, who: Principal, provider: str, zone: str, credential: Mapping[str, str]) -> Check:
         try:
