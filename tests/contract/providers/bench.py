@@ -149,13 +149,13 @@ class Bench:
                 continue
             held = getattr(self.provider, capability)
 
-            def left(
-                held: Any = held, listing: str = listing, name: str = name, deleting: str = deleting
-            ) -> Any:
+            listed, delete = getattr(held, listing), getattr(held, deleting)
+
+            def left(listed: Any = listed, delete: Any = delete, name: str = name) -> Any:
                 """Repeat the deletion of what is still listed, as a state machine does."""
-                found = getattr(held, listing)(self.tags)
+                found = listed(self.tags)
                 for each in found:
-                    getattr(held, deleting)(getattr(each, name))
+                    delete(getattr(each, name))
                 return found
 
             eventually(left, lambda found: not found, within_s=60)

@@ -1,7 +1,7 @@
 """Runs every suite class against every registered provider that offers the class's capability.
 
-At the end of the run a table tells what was proven on what: provider, capability, kind of target, and how many
-tests passed, failed or were skipped, and why.
+At the end of the run a table tells what was proven on what: provider, capability, kind of target, and how
+many tests passed, failed or were skipped, and why.
 """
 
 from __future__ import annotations

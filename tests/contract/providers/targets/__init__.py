@@ -1,7 +1,7 @@
 """What each provider is tested against: one module a cloud, named as the provider is.
 
-Each has a function ``start(folder)``, a context manager that yields a :class:`Target` and keeps what it writes
-in ``folder``. It raises :class:`Unavailable` where this machine lacks what it takes. A provider of another
+Each has a function ``start(folder)``, a context manager that yields a :class:`Target` and keeps what it
+writes in ``folder``. It raises :class:`Unavailable` where this machine lacks what it takes. A provider of another
 distribution names its function by an entry point in the group ``pitrix.provider_targets``. A registered
 provider without a target fails the suite.
 """
@@ -44,7 +44,7 @@ class Target:
         upstream: Where the cloud listens: ``http://127.0.0.1:PORT``, or ``https``.
         through: The account, with the cloud at another address (an interposed one).
         changes: Whether a request may change something at the cloud, where its method does not tell.
-        throttle: The cloud's own answer to a request when there are too many; None with a reason in ``lacks``.
+        throttle: The cloud's own answer to a request when there are too many; None: ``lacks`` says why.
         tls: Certificate and key of the interposer where ``upstream`` is https; the account must trust it.
         other_account: The name by which images are shared with another account, and that account.
         other_zone: A zone that images can be copied to.
