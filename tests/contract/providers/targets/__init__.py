@@ -1,9 +1,9 @@
 """What each provider is tested against: one module a cloud, named as the provider is.
 
 Each has a function ``start(folder)``, a context manager that yields a :class:`Target` and keeps what it
-writes in ``folder``. It raises :class:`Unavailable` where this machine lacks what it takes. A provider of another
-distribution names its function by an entry point in the group ``pitrix.provider_targets``. A registered
-provider without a target fails the suite.
+writes in ``folder``. It raises :class:`Unavailable` where this machine lacks what it takes. A provider of
+another distribution names its function by an entry point in the group ``pitrix.provider_targets``. A
+registered provider without a target fails the suite.
 """
 
 from __future__ import annotations
