@@ -32,6 +32,7 @@ from pitrix.packages.formats.helm import binary as helm_binary
 from pitrix.repos.model import Credential, Repo, RepoKind
 from pitrix.repos.ports import PackageSource
 from pitrix.repos.sources import SourceRegistry
+from tests.clouds.azurite.server import ACCOUNT, Azurite
 from tests.loopback import Reply, Seen, loopback
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -223,6 +224,37 @@ class PlatformWorld(BucketWorld):
         return {}  # the platform's own parts fail as they do everywhere
 
 
+class AzureWorld(World):
+    """A folder of a private container of Azurite, read with a shared access signature."""
+
+    folder = "charts/stable/"
+
+    def __init__(self, azurite: Azurite) -> None:
+        self.container = azurite.container()
+        name = self.container.container_name
+        self.repo = repo_of("azure", url=f"azure://{ACCOUNT}/{name}/charts/stable", endpoint=azurite.blob)
+        self.credential = Credential(password=azurite.signature(name))
+        for key in (
+            "charts/stable-not/other-1.0.0.tgz",
+            "charts/stable/README.md",
+            "charts/stable/empty.tgz",
+        ):
+            self.container.upload_blob(key, b"" if "empty" in key else b"x")
+
+    @property
+    def gone(self) -> dict[str, Any]:
+        return {"endpoint": f"http://127.0.0.1:{free_port()}"}
+
+    def put(self, name: str, version: str, archive: bytes, provenance: bytes | None = None) -> None:
+        key = f"{self.folder}{name}-{version}.tgz"
+        self.container.upload_blob(key, archive, overwrite=True)
+        if provenance is not None:
+            self.container.upload_blob(f"{key}.prov", provenance, overwrite=True)
+
+    def remove(self, name: str, version: str) -> None:
+        self.container.delete_blob(f"{self.folder}{name}-{version}.tgz")
+
+
 class OciWorld(World):
     """A repository of charts in Debian's ``docker-registry``, pushed to by the real Helm."""
 
@@ -355,4 +387,11 @@ def _oci(servers: Servers, folder: Path) -> Iterator[World]:
     yield OciWorld(servers("docker-registry"), f"t{sha256(bytes(folder)).hexdigest()[:12]}", folder)
 
 
-WORLDS = {"http": _http, "s3": _s3, "platform": _platform, "oci": _oci}
+@contextmanager
+def _azure(servers: Servers, folder: Path) -> Iterator[World]:
+    world = AzureWorld(servers("azurite"))
+    yield world
+    world.container.delete_container()
+
+
+WORLDS = {"http": _http, "s3": _s3, "azure": _azure, "platform": _platform, "oci": _oci}

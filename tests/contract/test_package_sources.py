@@ -16,6 +16,8 @@ from pitrix.errors import InvalidInput, NotFound, SourceUnavailable, TooLarge
 from pitrix.repos.model import KINDS, Listing, SourceEntry
 from pitrix.repos.ports import PackageSource
 from pitrix.repos.sources import SourceRegistry, kinds
+from tests.clouds.azurite.server import azurite
+from tests.contract.providers.targets import Unavailable
 from tests.contract.source_worlds import WORLDS, World, chart, docker_registry, moto_server
 
 ENOUGH = 1_000_000
@@ -23,9 +25,9 @@ ONE, TWO, PLUS = chart("app", "1.0.0"), chart("app", "1.1.0"), chart("app", "2.0
 PROVENANCE = b"-----BEGIN PGP SIGNED MESSAGE-----\nnot checked here\n"
 
 #: Those that are reached over the network by an address that somebody typed.
-REMOTE = ["http", "oci", "s3"]
+REMOTE = ["azure", "http", "oci", "s3"]
 #: Those whose test server checks the login; moto's S3 checks no signature.
-GUARDED = ["http", "oci"]
+GUARDED = ["azure", "http", "oci"]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +38,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
         def server(name: str) -> Any:
             if name not in running:
-                started = (
-                    moto_server() if name == "moto" else docker_registry(tmp_path_factory.mktemp("registry"))
-                )
-                running[name] = stack.enter_context(started)
+                start = {
+                    "moto": moto_server,
+                    "azurite": azurite,
+                    "docker-registry": lambda: docker_registry(tmp_path_factory.mktemp("registry")),
+                }[name]
+                try:
+                    running[name] = stack.enter_context(start())
+                except Unavailable as why:
+                    pytest.skip(str(why))
             return running[name]
 
         yield server

@@ -289,6 +289,22 @@ def test_steps_renew_the_lease(charts: Charts) -> None:
     assert "app-3" in charts.store()
 
 
+def test_whoever_asks_while_a_sync_is_under_way_gets_another_look(charts: Charts) -> None:
+    world, repo_id = charts.world, charts.repo.repo_id
+    first = world.repos.sync(OPERATOR, repo_id)
+    charts.source.packages["app-3"] = package("app-3")
+    world.kit.steps.begin(repo_id, first.sync_id)  # it lists the source
+    charts.source.packages["app-4"] = package("app-4")  # and this came too late for it
+    for _ in range(2):
+        assert world.repos.sync(OPERATOR, repo_id).sync_id == first.sync_id
+    world.kit.carry_out(first)
+    assert "app-4" not in charts.store()
+    assert world.kit.syncs.start_due(SYSTEM) == 1
+    world.kit.carry_out()
+    assert "app-4" in charts.store()
+    assert world.kit.syncs.start_due(SYSTEM) == 0
+
+
 def test_a_repository_that_cannot_be_started_keeps_no_other_waiting(
     charts: Charts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

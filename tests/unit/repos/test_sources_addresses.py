@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
+from pitrix.addresses import NetworkPolicy, parse
 from pitrix.errors import InvalidInput
-from pitrix.repos.sources.addresses import NetworkPolicy, parse
 
 
 @pytest.mark.parametrize(

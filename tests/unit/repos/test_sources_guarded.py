@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from pitrix.addresses import NetworkPolicy
 from pitrix.errors import InvalidInput, PitrixError, SourceUnavailable, TooLarge
 from pitrix.repos.model import Credential
-from pitrix.repos.sources.addresses import NetworkPolicy
 from pitrix.repos.sources.answers import Answer, refuse_failure
 from pitrix.repos.sources.guarded import GuardedClient, Limits, login_of
 from tests.loopback import Loopback, Reply, Seen, loopback

@@ -373,8 +373,8 @@ def test_a_repository_is_a_chart_with_all_its_tags(registry: SourceRegistry) -> 
 
 def test_plain_http_stays_in_the_operators_networks() -> None:
     """A public registry would be asked without TLS."""
+    from pitrix.addresses import NetworkPolicy
     from pitrix.repos.sources import Surroundings
-    from pitrix.repos.sources.addresses import NetworkPolicy
     from pitrix.repos.sources.guarded import GuardedClient
     from pitrix.repos.sources.oci import OciSource
 

@@ -33,6 +33,7 @@ class RepoKind(StrEnum):
 
     PLATFORM = "platform"
     S3 = "s3"
+    AZURE = "azure"
     HTTP = "http"
     OCI = "oci"
 
@@ -41,15 +42,19 @@ Kind = Annotated[RepoKind, typer.Option(help="platform takes uploads; the others
 #: Not ``--url``: that is the platform's own, wherever it stands on the line.
 Url = Annotated[
     str | None,
-    typer.Option("--address", help="https://host/charts, s3://bucket/prefix, or oci://host/path."),
+    typer.Option(
+        "--address",
+        help="https://host/charts, s3://bucket/prefix, azure://account/container, oci://host/path.",
+    ),
 ]
-Endpoint = Annotated[str | None, typer.Option(help="Address of an S3-compatible store; AWS without.")]
+Endpoint = Annotated[str | None, typer.Option(help="Address of a store that is not AWS's or Azure's own.")]
 Region = Annotated[str | None, typer.Option(help="Region of an S3 bucket.")]
 User = Annotated[
     str | None,
     typer.Option(
         "--user",
-        help=f"Username, or access key id of S3; the secret is asked for, or taken from ${SECRET_VARIABLE}.",
+        help="Username, access key id of S3, or sas for a shared access signature of Azure; "
+        f"the secret is asked for, or taken from ${SECRET_VARIABLE}.",
     ),
 ]
 Description = Annotated[str | None, typer.Option(help="What it is for.")]
@@ -332,7 +337,12 @@ def resolve(api: Api, name: str) -> dict[str, Any]:
 
 def _need_address(kind: RepoKind, url: str | None) -> None:
     if kind is not RepoKind.PLATFORM and not url:
-        example = {"s3": "s3://bucket/prefix", "oci": "oci://host/path"}.get(kind, "https://host/charts")
+        examples = {
+            "s3": "s3://bucket/prefix",
+            "azure": "azure://account/container",
+            "oci": "oci://host/path",
+        }
+        example = examples.get(kind, "https://host/charts")
         raise WrongUsage(
             f"A repository of the kind {kind} needs an address.", hint=f"Such as: --address {example}"
         )
@@ -377,6 +387,8 @@ def _credential(cli: Cli, kind: str, user: str | None) -> dict[str, Any]:
         if not cli.interactive:
             raise WrongUsage("The secret is missing.", hint=f"Set {SECRET_VARIABLE}.")
         secret = typer.prompt("Secret", hide_input=True, err=True)
+    if kind == RepoKind.AZURE:
+        return {"credential": {"password": secret}}
     names = ("access_key_id", "secret_access_key") if kind == "s3" else ("username", "password")
     return {"credential": dict(zip(names, (user, secret), strict=True))}
 

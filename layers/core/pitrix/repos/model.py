@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, get_args
 
-RepoKind = Literal["platform", "s3", "http", "oci"]
+RepoKind = Literal["platform", "s3", "azure", "http", "oci"]
 Visibility = Literal["public", "private"]
 RepoStatus = Literal["active", "deleting"]
 SyncStatus = Literal["running", "succeeded", "unchanged", "failed"]
@@ -39,8 +39,9 @@ class Repo:
     """A source of packages.
 
     ``url`` is where packages come from: ``https://host/charts``, ``s3://bucket/prefix``,
-    ``oci://host/path/chart``, and empty for the platform's own bucket. ``endpoint`` and ``region`` are
-    those of an S3-compatible store (empty: AWS). ``has_credential`` tells that a secret is kept; it is
+    ``azure://account/container/prefix``, ``oci://host/path/chart``, and empty for the platform's own bucket.
+    ``endpoint`` is that of an S3-compatible store or of a container outside Azure's public cloud, ``region``
+    that of a bucket. ``has_credential`` tells that a secret is kept; it is
     never returned.
 
     ``providers`` names the clouds its apps may run on and ``selectors`` the labels that a runtime must carry
@@ -89,7 +90,10 @@ class Repo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credential:
-    """What a private repository wants to see: basic login, or the keys of an S3 store. Never logged."""
+    """What a private repository wants to see: basic login, or the keys of an S3 store. Never logged.
+
+    A container of Azure's takes a shared access signature as the password.
+    """
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -217,16 +221,18 @@ class Totals:
 class SyncState:
     """Where a repository and its source stand to each other: one item, changed on condition of its revision.
 
-    ``running`` holds the repository until ``lease_until``. ``plan`` names the folder of its plan's objects,
-    once there is one, ``unfinished`` that of an earlier sync which did not come to its end. ``snapshot`` is
-    the object that holds what the last sync left, ``validator`` asks the source for changes since then; the
-    latter holds only while ``basis`` (address and signature policy) is the same. ``next_at`` is when the
-    schedule looks again, never where it is ``None``.
+    ``running`` holds the repository until ``lease_until``; ``again`` tells that somebody asked for another
+    look meanwhile, which may see what this one came too early for. ``plan`` names the folder of its plan's
+    objects, once there is one, ``unfinished`` that of an earlier sync which did not come to its end.
+    ``snapshot`` is the object that holds what the last sync left, ``validator`` asks the source for changes
+    since then; the latter holds only while ``basis`` (address and signature policy) is the same. ``next_at``
+    is when the schedule looks again, never where it is ``None``.
     """
 
     repo_id: str
     running: Sync | None = None
     lease_until: datetime | None = None
+    again: bool = False
     retry_refused: bool = False
     plan: str = ""
     unfinished: str = ""

@@ -87,10 +87,13 @@ def _address(repo: Repo) -> list[FieldError]:
     errors += [
         FieldError(f, "must have at most 2000 characters") for f, t in elsewhere.items() if len(t) > 2000
     ]
-    if repo.kind != "s3":
-        message = "is for the kind 's3' only"
-        given = {"endpoint": repo.endpoint, "region": repo.region} if repo.is_remote else {}
-        errors += [FieldError(field, message) for field, text in given.items() if text]
+    if repo.is_remote:
+        given = {"endpoint": (repo.endpoint, ("s3", "azure")), "region": (repo.region, ("s3",))}
+        errors += [
+            FieldError(field, f"is for the kind {' or '.join(map(repr, kinds))} only")
+            for field, (text, kinds) in given.items()
+            if text and repo.kind not in kinds
+        ]
     interval = repo.sync_interval_s
     if interval and not INTERVAL_AT_LEAST_S <= interval <= INTERVAL_AT_MOST_S:
         allowed = f"must be 0 (never) or from {INTERVAL_AT_LEAST_S} to {INTERVAL_AT_MOST_S}"

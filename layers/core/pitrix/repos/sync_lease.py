@@ -111,7 +111,10 @@ class SyncLease:
                 unfinished=unfinished_after(state) if status == "failed" else "",
                 last=sync,
                 failures=in_a_row,
-                next_at=self._next(repo, sync, in_a_row, left.get("basis", state.basis)),
+                again=False,
+                next_at=now
+                if state.again
+                else self._next(repo, sync, in_a_row, left.get("basis", state.basis)),
                 **left,
             )
             event = None if status == "unchanged" else _event(repo, sync)

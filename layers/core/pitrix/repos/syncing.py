@@ -44,6 +44,9 @@ class Syncs:
     def start(self, repo: Repo, *, by: str = SCHEDULE, retry_refused: bool = False) -> Sync:
         """Start comparing a repository with its source, or answer with the sync that is under way.
 
+        That one may have listed the source before what the caller knows of came into it: when it ends, the
+        schedule starts the next.
+
         Args:
             retry_refused: Look at packages again that were refused and did not change.
 
@@ -54,12 +57,19 @@ class Syncs:
             state = self._repos.sync_state(repo.repo_id) or SyncState(repo_id=repo.repo_id)
             now = self._clock.now()
             if state.running is not None and state.lease_until is not None and state.lease_until > now:
+                if by == SCHEDULE or state.again:
+                    return state.running
+                try:
+                    self._repos.save_sync_state(replace(state, again=True))
+                except Conflict:
+                    continue  # it went on, or ended: look again
                 return state.running
             sync = Sync(sync_id=ids.new("sync"), repo_id=repo.repo_id, by=by, started_at=now)
             taken = replace(
                 state,
                 running=sync,
                 lease_until=now + timedelta(seconds=LEASE_S),
+                again=False,
                 retry_refused=retry_refused,
                 plan="",
                 unfinished=unfinished_after(state),

@@ -28,6 +28,7 @@ _BUILT_IN = {
     "platform": "pitrix.repos.sources.platform:PlatformSource",
     "s3": "pitrix.repos.sources.s3:S3Source",
     "http": "pitrix.repos.sources.http:HttpSource",
+    "azure": "pitrix.repos.sources.azure:AzureSource",
     "oci": "pitrix.repos.sources.oci:OciSource",
 }
 _GROUP = "pitrix.sources"
@@ -65,7 +66,7 @@ class Surroundings:
         Raises:
             InvalidInput: the operator's list names what is no network.
         """
-        from pitrix.repos.sources.addresses import NetworkPolicy
+        from pitrix.addresses import NetworkPolicy
         from pitrix.repos.sources.guarded import GuardedClient
 
         return GuardedClient(NetworkPolicy(self.allowed_networks))

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import httpcore
 
+from pitrix.addresses import Target, parse
 from pitrix.errors import FieldError, InvalidInput, SourceUnavailable, TooLarge
-from pitrix.repos.sources.addresses import Target, parse
 from pitrix.repos.sources.sockets import seconds_left
 
 #: Answers that are no success are read so far at most: enough for an error document of S3.

@@ -26,11 +26,11 @@ from urllib.parse import urljoin
 
 import httpcore
 
+from pitrix.addresses import NetworkPolicy, Resolver, Target, parse, resolve
 from pitrix.errors import FieldError, InvalidInput, SourceUnavailable
 from pitrix.repos.model import Credential
-from pitrix.repos.sources.addresses import NetworkPolicy, Target, parse
 from pitrix.repos.sources.answers import Answer, read
-from pitrix.repos.sources.sockets import GuardedBackend, Resolver, deadline, resolve, tls
+from pitrix.repos.sources.sockets import GuardedBackend, deadline, tls
 
 MAX_REDIRECTS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

@@ -12,10 +12,10 @@ import json
 from hashlib import sha256
 from typing import Any, Final
 
+from pitrix.addresses import blaming, parse
 from pitrix.errors import InvalidInput, NotFound, PackageInvalid, SourceUnavailable, TooLarge
 from pitrix.repos.model import Credential, Fetched, Listing, Repo, SourceEntry
 from pitrix.repos.sources import Surroundings, index
-from pitrix.repos.sources.addresses import blaming, parse
 from pitrix.repos.sources.answers import Answer, refuse_failure
 from pitrix.repos.sources.guarded import login_of
 

@@ -22,10 +22,10 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any, Final
 
+from pitrix.addresses import blaming
 from pitrix.errors import InvalidInput, NotFound, PackageInvalid, TooLarge
 from pitrix.repos.model import Credential, Fetched, Listing, Repo, SourceEntry
 from pitrix.repos.sources import Surroundings
-from pitrix.repos.sources.addresses import blaming
 from pitrix.repos.sources.guarded import GuardedClient
 from pitrix.repos.sources.registry import DIGEST, MANIFEST, Registry, parse_reference
 

@@ -17,9 +17,9 @@ from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from pitrix.addresses import parse
 from pitrix.errors import InvalidInput, NotFound, PackageInvalid, SourceUnavailable, TooLarge
 from pitrix.repos.model import Credential
-from pitrix.repos.sources.addresses import parse
 from pitrix.repos.sources.answers import Answer, refuse_failure
 from pitrix.repos.sources.guarded import GuardedClient, login_of
 

@@ -23,11 +23,11 @@ from functools import cache
 from threading import Lock
 from typing import Any, Final
 
+from pitrix.addresses import blaming, parse
 from pitrix.errors import FieldError, InvalidInput, NotFound, PitrixError, SourceUnavailable, TooLarge
 from pitrix.repos.model import Credential, Fetched, Listing, Repo, SourceEntry
 from pitrix.repos.ports import StoredObject
 from pitrix.repos.sources import Surroundings, objects
-from pitrix.repos.sources.addresses import blaming, parse
 
 #: One page names at most 1,000 keys of at most 1,024 bytes.
 MAX_PAGE_BYTES: Final = 8 * 1024 * 1024

@@ -7,23 +7,20 @@ request that a thread is busy with. Never knows HTTP: `guarded.py` puts it on to
 from __future__ import annotations
 
 import ipaddress
-import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 import httpcore
 
+from pitrix.addresses import Address, NetworkPolicy, Resolver
 from pitrix.errors import InvalidInput, SourceUnavailable
-from pitrix.repos.sources.addresses import Address, NetworkPolicy
 
 #: Addresses of one name that are tried before giving up.
 _MAX_ADDRESSES: Final = 4
-
-Resolver = Callable[[str, int], Iterable[str]]
 
 #: When the request of this thread has to be over, on the monotonic clock.
 _deadline: ContextVar[float] = ContextVar("pitrix_source_deadline")
@@ -49,12 +46,6 @@ def seconds_left() -> float:
     if left <= 0:
         raise httpcore.ReadTimeout("the time for the whole request is over")
     return left
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name as the machine's resolver gives them."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
 
 
 def tls(ca_file: str | None) -> ssl.SSLContext:

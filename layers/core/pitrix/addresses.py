@@ -1,7 +1,8 @@
-"""Which addresses a repository may have, and which machines the platform may talk to for it.
+"""Which addresses a tenant may give (a repository's, a cloud's), and which machines the platform talks to.
 
-Owns the strict reading of URLs and the policy over IP addresses; `guarded.py` applies both to every
-connection and every redirect. Never resolves a name and never opens a socket.
+Owns the strict reading of URLs and the policy over IP addresses: `repos/sources/guarded.py` applies both to
+every connection and every redirect, a cloud's driver to the address in a credential (:func:`check_url`).
+Only :func:`check_host` resolves a name, and nothing here opens a socket.
 
 The addresses that are refused follow the IANA special-purpose registries (RFC 6890 and its updates): whatever
 is not globally reachable. An IPv6 address that carries an IPv4 address (mapped, NAT64, 6to4) is
@@ -12,7 +13,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +24,7 @@ from pitrix.errors import FieldError, InvalidInput
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolver = Callable[[str, int], Iterable[str]]
 
 _PORTS: Final = {"http": 80, "https": 443}
 _MAX_URL: Final = 4096
@@ -123,9 +126,7 @@ def parse(url: str) -> Target:
     if parts.scheme not in _PORTS:
         raise InvalidInput(f"{_shown(url)} must begin with https:// or http://.")
     if "@" in parts.netloc:
-        raise InvalidInput(
-            f"{_shown(url)} holds a user name; give it as the repository's credential instead."
-        )
+        raise InvalidInput(f"{_shown(url)} holds a user name; give it in the credential instead.")
     host = _host(parts.hostname or "", url)
     if port is None and parts.netloc.endswith(":"):
         raise InvalidInput(f"{_shown(url)} ends its host with a colon but names no port.")
@@ -138,7 +139,7 @@ def parse(url: str) -> Target:
 
 @contextmanager
 def blaming(field: str) -> Iterator[None]:
-    """Let a refusal inside name the field of the repository that it is about."""
+    """Let a refusal inside name the field that it is about."""
     try:
         yield
     except InvalidInput as error:
@@ -195,6 +196,15 @@ class NetworkPolicy:
             except ValueError as error:
                 raise InvalidInput(f"Allowed network {text!r} is not in CIDR notation: {error}.") from None
 
+    @classmethod
+    def from_text(cls, networks: str) -> NetworkPolicy:
+        """The policy of a setting: networks with commas between them, none where it is empty.
+
+        Raises:
+            InvalidInput: one of them is no network.
+        """
+        return cls([text for text in networks.split(",") if text.strip()])
+
     def is_inside(self, address: Address) -> bool:
         """Whether the operator's list has it, as itself or as what it embeds, and nothing forbids it."""
         seen = [address, *_embedded(address)]
@@ -218,6 +228,48 @@ class NetworkPolicy:
         if port < 1024 and port not in (80, 443):
             return f"on port {port}, which is not for HTTP; 80, 443 and those from 1024 on may be used"
         return ""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a name as the machine's resolver gives them."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+def check_host(host: str, port: int, policy: NetworkPolicy, *, resolver: Resolver = resolve) -> None:
+    """Refuse a host that a tenant named if any of its addresses is out of bounds.
+
+    For SDKs, which resolve names by themselves: every address counts, because they may take any of them, and
+    a driver asks each time that it connects. A name that changes its address between the two can still lead
+    elsewhere; where that matters, let the network that the function runs in have no way there.
+
+    Args:
+        host: A name or an address, without brackets.
+
+    Raises:
+        InvalidInput: It has no address, or one that may not be talked to; says which and why.
+    """
+    try:
+        found = [ipaddress.ip_address(text) for text in resolver(host, port)]
+    except (OSError, UnicodeError):
+        raise InvalidInput(f"There is no host {host}, or its name server does not answer.") from None
+    if not found:
+        raise InvalidInput(f"{host} has no address.")
+    for address in found:
+        if reason := policy.refusal(address, port):
+            place = host if host == str(address) else f"{host} ({address})"
+            raise InvalidInput(f"{place} may not be used: it is {reason}.")
+
+
+def check_url(url: str, policy: NetworkPolicy, *, resolver: Resolver = resolve) -> Target:
+    """Take an address that a tenant gave apart, refusing one that leads where tenants have no business.
+
+    Raises:
+        InvalidInput: It is no ``http`` or ``https`` address, or :func:`check_host` refuses its host.
+    """
+    target = parse(url)
+    check_host(target.host, target.port, policy, resolver=resolver)
+    return target
 
 
 def _embedded(address: Address) -> list[Address]:
