@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from providers.resources import Connection
 
 _BUILT_IN = {
+    "aws": "providers.aws.driver:AwsProvider",
+    "azure": "providers.azure.driver:AzureProvider",
+    "kubernetes": "providers.kubernetes.driver:KubernetesProvider",
     "local": "providers.local.driver:LocalProvider",
+    "openstack": "providers.openstack.driver:OpenStackProvider",
+    "qingcloud": "providers.qingcloud.driver:QingCloudProvider",
+    "vmware": "providers.vmware.driver:VmwareProvider",
 }
 _GROUP = "pitrix.providers"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,8 +73,10 @@ class LocalPlatform:
         return up("--stop", "--data", str(self.data), timeout_s=_STOP_WITHIN_S).stdout
 
 
-def start(data: Path, *, port: int | None = None, template: Path | None = None) -> LocalPlatform:
-    """Start a platform and wait until it is ready.
+def start(
+    data: Path, *, port: int | None = None, template: Path | None = None, options: Sequence[str] = ()
+) -> LocalPlatform:
+    """Start a platform, with further ``options`` of ``infra/up``, and wait until it is ready.
 
     Raises:
         DidNotStart: With everything `infra/up` printed.
@@ -83,7 +86,7 @@ def start(data: Path, *, port: int | None = None, template: Path | None = None) 
     arguments = ["--detach", "--data", str(data), "--port", str(port), "--allow-network", "127.0.0.0/8"]
     if template is not None:
         arguments += ["--template", str(template)]
-    done = up(*arguments, timeout_s=_START_WITHIN_S)
+    done = up(*arguments, *options, timeout_s=_START_WITHIN_S)
     if done.returncode:
         raise DidNotStart(done.stdout)
     return LocalPlatform(data=data, port=port, output=done.stdout, logins=_logins(data))

@@ -23,6 +23,7 @@ Handler = Callable[[Any, "Context"], Any]
 API = "/2018-06-01/runtime"
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024
 MAX_LOG_BYTES = 5_000_000
+MAX_INSTALL_S = 100
 
 
 class Context:
@@ -88,12 +89,34 @@ def _load() -> Handler:
         )
     layers = os.environ["PITRIX_LOCAL_LAYERS"]
     names = os.environ.get("LOCAL_LAYERS", "").split()
+    for name in names:
+        _await_layer(f"{layers}/{name}")
     sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"]]
     sys.path += [f"{layers}/{name}/{part}" for name in names for part in ("python", "requirements")]
     sys.path.append(os.environ["PITRIX_LOCAL_RUNTIME"])
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     handler: Handler = getattr(importlib.import_module(module.replace("/", ".")), name)
     return handler
+
+
+def _await_layer(folder: str) -> None:
+    """Have a layer installed that was left for later (`build.py`), and wait for it.
+
+    Raises:
+        RuntimeError: It could not be installed, or that takes too long; the next start waits again.
+    """
+    if not os.path.exists(f"{folder}/pending"):
+        return
+    with open(f"{folder}/wanted", "w"):
+        pass
+    deadline = time.monotonic() + MAX_INSTALL_S
+    while os.path.exists(f"{folder}/pending"):
+        if not os.path.exists(f"{folder}/wanted") and os.path.exists(f"{folder}/failed"):
+            with open(f"{folder}/failed") as reason:
+                raise RuntimeError(reason.read())
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"The layer {os.path.basename(folder)} is still being installed.")
+        time.sleep(0.1)
 
 
 def _call(method: str, path: str, body: bytes | None = None) -> tuple[Message, bytes]:

@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _NEVER = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".DS_Sto
 _BUILD_ONLY = {"Makefile", "requirements.txt", "build-requirements.txt", "build_assets.py"}
 _PREINSTALLED = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py")
 """What AWS's Python runtime brings along."""
+
+PENDING, WANTED, FAILED = "pending", "wanted", "failed"
+"""Files in a layer's folder: not installed yet; a function waits for that; it could not be done, and why."""
 
 _BOOTSTRAP = """#!/bin/sh
 exec "$PITRIX_LOCAL_PYTHON" -I -S "$PITRIX_LOCAL_FORKSERVER" call "$TMPDIR"
@@ -78,6 +82,8 @@ def build_layer(root: Path, layer: Layer, into: Path) -> bool:
     source = (root / layer.source).resolve()
     target = into / layer.name
     stamp = target / "digest"
+    if Path(layer.source).is_absolute():  # somebody else's, from another place
+        return _build_plugin(source, target)
     # A folder that is a package itself is the layer's package; otherwise the packages in it are.
     packages = [source] if (source / "__init__.py").exists() else _packages(source)
     digest = hashlib.sha256(sys.version.encode())
@@ -96,7 +102,47 @@ def build_layer(root: Path, layer: Layer, into: Path) -> bool:
         shutil.copytree(package, target / "python" / package.name, ignore=shutil.ignore_patterns(*_NEVER))
     compileall.compile_dir(target / "python", quiet=2)
     if requirements.exists():
-        (target / "requirements").symlink_to(_installed(requirements))
+        if layer.on_demand and not _cached(requirements).exists():
+            (target / PENDING).touch()
+        else:
+            (target / "requirements").symlink_to(_installed(requirements))
+    stamp.write_text(digest.hexdigest())
+    return True
+
+
+def build_wanted(root: Path, layer: Layer, into: Path) -> None:
+    """Install what a layer left for later, because a function waits for it (`bootstrap.py`).
+
+    Where that fails, the reason is left for the function.
+    """
+    target = into / layer.name
+    (target / FAILED).unlink(missing_ok=True)
+    try:
+        made = _installed(root / layer.source / "requirements.txt")
+        (target / "requirements").unlink(missing_ok=True)
+        (target / "requirements").symlink_to(made)
+        (target / PENDING).unlink(missing_ok=True)
+    except UserError as error:
+        (target / FAILED).write_text(str(error))
+    (target / WANTED).unlink(missing_ok=True)
+
+
+def _build_plugin(source: Path, target: Path) -> bool:
+    """Make a layer of somebody else's Python project, with what it needs; the platform itself is there."""
+    digest = hashlib.sha256(sys.version.encode())
+    for path in source_files(source):
+        digest.update(str(path.relative_to(source)).encode() + path.read_bytes())
+    stamp = target / "digest"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return False
+    shutil.rmtree(target, ignore_errors=True)
+    # pip builds within the project's folder, which is not ours to leave things in.
+    with building(), tempfile.TemporaryDirectory() as copy:
+        project = Path(
+            shutil.copytree(source, Path(copy) / source.name, ignore=shutil.ignore_patterns(*_NEVER))
+        )
+        what = f"the plug-in {source}"
+        install(venv_python(VENV), "--target", str(target / "python"), str(project), what=what)
     stamp.write_text(digest.hexdigest())
     return True
 
@@ -116,9 +162,13 @@ def lambda_runtime() -> Path:
     return folder
 
 
-def _installed(requirements: Path) -> Path:
+def _cached(requirements: Path) -> Path:
     digest = hashlib.sha256(sys.version.encode() + requirements.read_bytes()).hexdigest()[:32]
-    folder = CACHE / "requirements" / digest
+    return CACHE / "requirements" / digest
+
+
+def _installed(requirements: Path) -> Path:
+    folder = _cached(requirements)
     with building():
         if not folder.exists():
             draft = folder.with_suffix(".draft")

@@ -76,11 +76,16 @@ def deploy(cloud: Cloud, template_path: Path, parameters: dict[str, str]) -> Sta
         )
     declared = template.get("Parameters", {})
     given = {name: value for name, value in sorted(parameters.items()) if name in declared}
+    plugins = [name for name in parameters.get(transform.PLUGINS, "").split(",") if name]
     code = {name: f"s3://{ARTIFACTS}/{artifact.key}" for name, artifact in zips.items()}
 
     def localized(digest: str) -> str:
         local = transform.localize(
-            template, code=code, read_definition=lambda uri: transform.load(root / uri), digest=digest
+            template,
+            code=code,
+            read_definition=lambda uri: transform.load(root / uri),
+            digest=digest,
+            plugins=plugins,
         )
         return json.dumps(local, sort_keys=True)
 

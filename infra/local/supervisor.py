@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -58,7 +59,14 @@ class Platform:
     """One running platform in one data directory."""
 
     def __init__(
-        self, data: DataDir, port: int, template: Path = TEMPLATE, allowed_networks: Sequence[str] = ()
+        self,
+        data: DataDir,
+        port: int,
+        template: Path = TEMPLATE,
+        *,
+        allowed_networks: Sequence[str] = (),
+        cloud_settings: Sequence[str] = (),
+        plugins: Sequence[Path] = (),
     ) -> None:
         self.data = data
         self.port = port
@@ -66,6 +74,8 @@ class Platform:
         self.cloud = Cloud(port)
         self._template = template
         self._allowed_networks = allowed_networks
+        self._cloud_settings = as_json(cloud_settings)
+        self._plugins = [transform.Layer(name=f"Plugin-{path.name}", source=str(path)) for path in plugins]
         self._children: list[_Child] = []
         self._stopping = threading.Event()
 
@@ -108,6 +118,7 @@ class Platform:
                 if child.process.poll() is not None:
                     say(f"  ✗ The {child.name} ended by itself; see {child.log}")
                     return False
+            self._install_wanted_layers()
         return True
 
     def ask_to_stop(self, *_: object) -> None:
@@ -221,8 +232,17 @@ class Platform:
         self.data.record(**{name: identity})
         return child
 
+    def _install_wanted_layers(self) -> None:
+        """Install the SDKs that functions wait for; a stop waits for pip at most."""
+        for layer in transform.layers(transform.load(self._template)) if self._wanted() else ():
+            if (self.data.layers / layer.name / build.WANTED).exists():
+                build.build_wanted(self._template.parent, layer, self.data.layers)
+
+    def _wanted(self) -> bool:
+        return any(self.data.layers.glob(f"*/{build.WANTED}"))
+
     def _build_layers(self) -> str:
-        layers = transform.layers(transform.load(self._template))
+        layers = [*transform.layers(transform.load(self._template)), *self._plugins]
         root = self._template.parent
         with ThreadPoolExecutor() as pool:
             changed = sum(pool.map(lambda layer: build.build_layer(root, layer, self.data.layers), layers))
@@ -254,6 +274,9 @@ class Platform:
             "AgentDeadlineSeconds": str(_AGENT_DEADLINE_S),
             "AgentBundleKey": AGENT_BUNDLE_KEY,
             "RepoAllowedNetworks": ",".join(self._allowed_networks),
+            "RuntimeAllowedNetworks": ",".join(self._allowed_networks),
+            "CloudSettings": self._cloud_settings,
+            transform.PLUGINS: ",".join(layer.name for layer in self._plugins),
         }
 
     def _open_gateway(self, stack: Stack) -> None:
@@ -288,6 +311,16 @@ class Platform:
         connection.close()
 
 
+def as_json(cloud_settings: Sequence[str]) -> str:
+    """The template's ``CloudSettings`` of ``aws.endpoint=http://…`` and the like; "" where there are none."""
+    found: dict[str, dict[str, str]] = {}
+    for setting in cloud_settings:
+        name, _, value = setting.partition("=")
+        provider, _, key = name.partition(".")
+        found.setdefault(provider, {})[key] = value
+    return json.dumps(found, sort_keys=True) if found else ""
+
+
 def announce(platform: Platform, logins: list[dict[str, str]], seconds: float) -> None:
     """Print what a person needs to go on."""
     say()
@@ -312,12 +345,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--begun", type=float, default=None, help="when the command was given (Unix time)")
     parser.add_argument("--template", type=Path, default=TEMPLATE)
     parser.add_argument("--allow-network", action="append", default=[])
+    parser.add_argument("--cloud-setting", action="append", default=[])
+    parser.add_argument("--plugin", action="append", default=[], type=Path)
     options = parser.parse_args(argv)
     for name in ("no_proxy", "NO_PROXY"):  # a proxy of this machine is for pip, not for what runs on it
         os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1"]))
     begun = options.begun or time.time()
     platform = Platform(
-        DataDir(options.data), options.port, options.template.resolve(), options.allow_network
+        DataDir(options.data),
+        options.port,
+        options.template.resolve(),
+        allowed_networks=options.allow_network,
+        cloud_settings=options.cloud_setting,
+        plugins=options.plugin,
     )
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:

@@ -15,7 +15,7 @@ state machine definitions that the template names. What it changes, and why:
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ import yaml
 Template = dict[str, Any]
 
 DIGEST_OUTPUT = "LocalDigest"
+PLUGINS = "PluginLayers"
+"""The template's parameter that names layers of others; here their names among the layers that are built."""
+
 _FUNCTION = "AWS::Serverless::Function"
 _LAYER = "AWS::Serverless::LayerVersion"
 _MACHINE = "AWS::Serverless::StateMachine"
@@ -39,6 +42,13 @@ class Layer:
 
     name: str
     source: str
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether it is built when a function first needs it: the SDKs of clouds take half a minute together,
+        and most laptops speak to one of them at most.
+        """
+        return Path(self.source).name.startswith("sdk-")
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
@@ -92,6 +102,7 @@ def localize(
     code: Mapping[str, str],
     read_definition: Callable[[str], dict[str, Any]],
     digest: str,
+    plugins: Sequence[str] = (),
 ) -> Template:
     """The template as the emulator deploys it.
 
@@ -100,6 +111,7 @@ def localize(
         code: For each function, the S3 URL of its zip.
         read_definition: Reads the state machine that a ``DefinitionUri`` names.
         digest: What is deployed, as one text; comes back as the stack's output ``DIGEST_OUTPUT``.
+        plugins: The layers that the parameter ``PLUGINS`` stands for.
     """
     local = copy.deepcopy(template)
     shared = _globals(local)
@@ -107,8 +119,9 @@ def localize(
     for name in ("Runtime", "CodeUri", *_BUILT_ONLY_ON_AWS):
         shared.pop(name, None)
     names = set(_of_type(local, _LAYER))
+    stands_for = {name: [name] for name in names} | {PLUGINS: list(plugins)}
     for name, resource in _of_type(local, _FUNCTION).items():
-        _localize_function(resource, code.get(name), shared_layers, names)
+        _localize_function(resource, code.get(name), shared_layers, stands_for)
     for resource in _of_type(local, _MACHINE).values():
         properties = resource["Properties"]
         if isinstance(uri := properties.pop("DefinitionUri", None), str):
@@ -120,19 +133,37 @@ def localize(
 
 
 def _localize_function(
-    resource: dict[str, Any], code: str | None, shared_layers: list[Any], ours: set[str]
+    resource: dict[str, Any],
+    code: str | None,
+    shared_layers: list[Any],
+    stands_for: Mapping[str, Sequence[str]],
 ) -> None:
     resource.pop("Metadata", None)
     properties = resource["Properties"]
     for name in _BUILT_ONLY_ON_AWS:
         properties.pop(name, None)
-    layers = [*shared_layers, *properties.pop("Layers", [])]
-    used = [layer["Ref"] for layer in layers if isinstance(layer, dict) and layer.get("Ref") in ours]
+    own = properties.pop("Layers", [])
+    # As SAM has it: a list joins that of Globals, an expression takes its place.
+    layers = [*shared_layers, *own] if isinstance(own, list) else own
+    used = dict.fromkeys(layer for name in _references(layers) for layer in stands_for.get(name, ()))
     properties["Runtime"] = "provided.al2023"
     if code is not None:
         properties["CodeUri"] = code
-    environment = properties.setdefault("Environment", {}).setdefault("Variables", {})
-    environment["LOCAL_LAYERS"] = " ".join(used)
+    # Put together anew: functions may share what they are given by an anchor of YAML.
+    given = properties.get("Environment", {})
+    variables = given.get("Variables", {}) | {"LOCAL_LAYERS": " ".join(used)}
+    properties["Environment"] = given | {"Variables": variables}
+
+
+def _references(value: Any) -> Iterator[str]:
+    """The names that an expression refers to, in their order."""
+    if isinstance(value, dict):
+        if isinstance(name := value.get("Ref"), str):
+            yield name
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from _references(each)
 
 
 def _globals(template: Template) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from infra.local.processes import Identity, is_running, stop, wait_gone
 from infra.local.progress import UserError, say, step
 
 _STOP_WITHIN_S = 60
+_SETTING = re.compile(r"[a-z0-9-]+\.[a-z0-9_]+=.*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,6 +103,10 @@ def _hand_over(options: argparse.Namespace, begun: float) -> int:
         command += ["--template", str(options.template)]
     for network in options.allow_network:
         command += ["--allow-network", network]
+    for setting in options.cloud_setting:
+        command += ["--cloud-setting", setting]
+    for plugin in options.plugin:
+        command += ["--plugin", str(plugin)]
     if options.reset:
         command.append("--reset")
     if not options.detach:
@@ -146,7 +152,22 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="CIDR",
-        help="let repositories lie in this private network, such as 192.168.1.0/24; may be repeated",
+        help="let repositories and clouds lie in this private network (192.168.1.0/24); may be repeated",
+    )
+    parser.add_argument(
+        "--cloud-setting",
+        action="append",
+        default=[],
+        metavar="CLOUD.NAME=VALUE",
+        help="a setting of a provider, such as aws.endpoint=http://127.0.0.1:5000; may be repeated",
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="DIR",
+        help="a Python project with a provider of its own, as infra/demo/provider-plugin; may be repeated",
     )
     parser.add_argument("--template", type=Path, help=argparse.SUPPRESS)  # the tests deploy one of their own
     options = parser.parse_args(argv)
@@ -157,6 +178,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             ipaddress.ip_network(network)
         except ValueError as error:
             parser.error(f"--allow-network: {error}")
+    for setting in options.cloud_setting:
+        if not _SETTING.fullmatch(setting):
+            parser.error(f"--cloud-setting: {setting!r} is not written as CLOUD.NAME=VALUE")
+    options.plugin = [plugin.resolve() for plugin in options.plugin]
+    for plugin in options.plugin:
+        if not (plugin / "pyproject.toml").is_file():
+            parser.error(f"--plugin: {plugin} has no pyproject.toml")
     options.data = options.data.resolve()
     return options
 

@@ -116,10 +116,12 @@ def test_a_clouds_sdk_stays_in_its_folder_and_is_imported_late(module: Module) -
         "qingcloud": ("qingcloud",),
         "vmware": ("pyVmomi", "pyVim"),
     }
+    # A token for EKS is a question that botocore signs; Lambda has it preinstalled, and no layer carries it.
+    lent = {"kubernetes": {"botocore"}}
     cloud = module.path.parent.name
     for owner, names in sdks.items():
         if owner != cloud:
-            assert _offends(module.imports(), *names) == []
+            assert _offends(module.imports(), *(set(names) - lent.get(cloud, set()))) == []
     assert _offends(module.imports(at_import_time=True), *(n for names in sdks.values() for n in names)) == []
 
 

@@ -198,6 +198,39 @@ def test_functions_of_repositories_may_do_to_buckets_what_they_do_and_no_more(
     assert "S3CrudPolicy" not in json.dumps(template["Resources"][function]["Properties"]["Policies"])
 
 
+def _secrets_of_accounts(template: dict[str, Any], function: str) -> set[str]:
+    """What a function may do to the credentials of cloud accounts."""
+    granted: set[str] = set()
+    for policy in template["Resources"][function]["Properties"]["Policies"]:
+        named = template["Resources"].get(policy.get("Ref", ""), {}).get("Properties", {})
+        for statement in named.get("PolicyDocument", policy).get("Statement", []):
+            if "secret:pitrix/runtimes/" in json.dumps(statement["Resource"]):
+                granted |= {action.removeprefix("secretsmanager:") for action in statement["Action"]}
+    return granted
+
+
+def test_credentials_of_accounts_are_read_by_the_functions_of_clouds_alone(
+    template: dict[str, Any], functions: dict[str, dict[str, Any]]
+) -> None:
+    may = {name: granted for name in functions if (granted := _secrets_of_accounts(template, name))}
+    writers = {"CreateSecret", "PutSecretValue", "DeleteSecret"}
+    clouds = {
+        name: {"GetSecretValue"} for name in functions if re.fullmatch(r"Cloud[A-Z][a-z]+Function", name)
+    }
+    assert len(clouds) == 7
+    assert may == clouds | {"RuntimesFunction": writers, "ConsoleFunction": writers}
+
+
+def test_clouds_are_called_by_name_and_by_those_who_need_them(template: dict[str, Any]) -> None:
+    callers = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in ("AWS::Serverless::Function", "AWS::Serverless::StateMachine")
+        and {"Ref": "AskCloudsAccess"} in resource["Properties"].get("Policies", [])
+    }
+    assert callers == {"RuntimesFunction", "ClustersFunction", "ConsoleFunction", "RunPlan"}
+
+
 def _strings(value: Any) -> list[str]:
     if isinstance(value, dict):
         return [s for v in value.values() for s in _strings(v)]

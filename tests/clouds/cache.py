@@ -3,7 +3,7 @@
 Owns a folder of the user's cache, ``~/.cache/pitrix/clouds``, with one folder a recipe in it: a recipe that
 changes is built anew beside the old one. Never builds anything; see ``__main__``.
 
-A cloud's ``build.py`` has ``build(into)``, and ``RECIPE`` where other files than itself decide about the result.
+A cloud's ``build.py`` has ``build(into)``, and ``RECIPE`` where more files than itself decide the result.
 """
 
 from __future__ import annotations

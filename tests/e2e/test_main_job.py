@@ -223,8 +223,8 @@ def test_a_command_that_fails_ends_the_deployment_and_leaves_nothing(
     assert [e for e in uma.items("/usage") if e["cluster_id"] == cluster_id] == []
 
 
-def test_a_machine_that_the_cloud_refuses_ends_the_deployment_and_leaves_nothing(
-    platform: LocalPlatform, uma: ApiUser, vera: ApiUser, tmp_path: Path
+def test_what_the_account_has_no_room_for_is_said_in_the_plan_and_not_begun(
+    uma: ApiUser, vera: ApiUser, tmp_path: Path
 ) -> None:
     """The hypervisor has a quota: machines of 96 GiB are more than it gives."""
     greedy = package(
@@ -233,11 +233,17 @@ def test_a_machine_that_the_cloud_refuses_ends_the_deployment_and_leaves_nothing
         cluster=lambda text: text.replace('"{{.cluster.web.memory}}"', "98304"),
     )
     assert vera.upload(f"greedy-{RUN}.tgz", greedy)["outcome"] == "indexed"
-    begun = deploy(uma, uma.app(f"greedy-{RUN}")["app_id"], {"cluster": {"web": {"count": 2}}})
-    view = uma.follow(begun["job"]["job_id"])
-    assert view["job"]["status"] == "failed"
-    assert re.search("(?i)quota|memory", view["job"]["error"]["message"]), view["job"]["error"]
-    assert left_at_the_cloud(platform, begun["cluster"]["cluster_id"]) == []
+    request = {
+        "app_id": uma.app(f"greedy-{RUN}")["app_id"],
+        "runtime_id": uma.runtime(),
+        "answers": {"cluster": {"web": {"count": 2}}},
+    }
+    notes = uma.call("POST", "/clusters:plan", request)["plan"]["notes"]
+    assert any("of memory, and the account has" in note for note in notes), notes
+    before = len(uma.items("/clusters"))
+    refused = uma.call("POST", "/clusters", request, status=422)
+    assert (refused["code"], refused["detail"] in notes) == ("quota_exceeded", True)
+    assert len(uma.items("/clusters")) == before
 
 
 def test_a_deployment_that_is_cancelled_leaves_nothing(platform: LocalPlatform, uma: ApiUser) -> None:

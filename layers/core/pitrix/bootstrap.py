@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pitrix.repos.sync_steps import SyncSteps
     from pitrix.repos.syncing import Syncs
     from pitrix.repos.vault import RepoVault
+    from pitrix.runtimes.asking import CloudDesk
+    from pitrix.runtimes.ports import CloudCalls
     from pitrix.runtimes.service import RuntimesService
 
 P = ParamSpec("P")
@@ -95,6 +97,10 @@ class Settings:
     pilot_management_url: str
     agent_bundle_key: str
     local_cloud_url: str
+    cloud_settings: str
+    runtime_allowed_networks: str
+    cloud_functions: str
+    cloud_plugins: str
     agent_deadline_s: int
 
 
@@ -124,6 +130,10 @@ def settings() -> Settings:
         pilot_management_url=env("PILOT_MANAGEMENT_URL", ""),
         agent_bundle_key=env("AGENT_BUNDLE_KEY", ""),
         local_cloud_url=env("LOCAL_CLOUD_URL", ""),
+        cloud_settings=env("CLOUD_SETTINGS", ""),
+        runtime_allowed_networks=env("RUNTIME_ALLOWED_NETWORKS", ""),
+        cloud_functions=env("CLOUD_FUNCTIONS", ""),
+        cloud_plugins=env("CLOUD_PLUGINS", ""),
         agent_deadline_s=int(env("AGENT_DEADLINE_S", "900")),
     )
 
@@ -249,7 +259,7 @@ def clusters() -> ClusterService:
     return ClusterService(
         store=DynamoClusters(table("clusters")),
         catalog=catalog(),
-        runtime=lambda who, runtime_id: runtimes().usable(who, runtime_id),
+        clouds=runtimes,
         repo=lambda repo_id: TableRepoStore(table("repos")).repo(repo_id),
         quote=lambda who, spec, runtime: billing().quote(who, spec, runtime),
         machines=_job_machines(),
@@ -298,9 +308,11 @@ def executor() -> Executor:
     meter = SqsMeter(lambda: client("sqs"), settings().queue_usage_url)
     return Executor(
         store=store,
-        provider_for=lambda runtime_id: runtimes().provider_for(SYSTEM, runtime_id),
+        provider_for=lambda runtime_id: cloud_desk().connect(runtimes().account(SYSTEM, runtime_id)),
+        function_for=lambda runtime_id: _function_of(runtimes().get(SYSTEM, runtime_id).provider),
         agents=pilot(),
         archive=lambda app_id, version_id: catalog().payload(SYSTEM, app_id, version_id),
+        package=lambda version_id: catalog().load_package(SYSTEM, version_id),
         callbacks=StepFunctionsCallbacks(lambda: client("stepfunctions")),
         closing=JobClosing(store=store, meter=meter, events=events(), clock=clock()),
         clock=clock(),
@@ -457,9 +469,61 @@ def _repo_vault() -> RepoVault:
 
 
 @_once
+def cloud_desk() -> CloudDesk:
+    """Return what speaks to clouds where their SDKs are: in the functions of ``functions/clouds``."""
+    import providers
+    from pitrix.runtimes.asking import CloudDesk
+    from pitrix.vault import SecretsManagerVault
+
+    vault = SecretsManagerVault(lambda: client("secretsmanager"))
+    return CloudDesk(clouds=providers, vault=vault, settings=_settings_of)
+
+
+def _settings_of(provider: str) -> dict[str, str]:
+    """The deployment's own values for a provider: ``CloudSettings`` and what the other parameters say."""
+    import json
+
+    given = settings()
+    own = {"endpoint": given.local_cloud_url} if provider == "local" else {}
+    told = json.loads(given.cloud_settings or "{}").get(provider, {})
+    return {"allowed_networks": given.runtime_allowed_networks, **own, **told}
+
+
+@_once
+def _cloud_calls() -> CloudCalls:
+    """Return what asks clouds: each cloud's own function, or this machine's SDKs where there is none."""
+    import providers
+    from pitrix.runtimes.aws import LambdaClouds
+
+    given = settings()
+    if not given.cloud_functions:
+        return cloud_desk()
+    return LambdaClouds(
+        _patient_lambda, prefix=given.cloud_functions, registry=providers, plugins=bool(given.cloud_plugins)
+    )
+
+
+def _function_of(provider: str) -> str:
+    from pitrix.runtimes.aws import function_name
+
+    return function_name(settings().cloud_functions, provider)
+
+
+@_once
+def _patient_lambda() -> Any:
+    """The Lambda client for questions to clouds: sent once, and waited for as long as an answer is of use."""
+    import boto3
+    from botocore.config import Config
+
+    from pitrix.runtimes.aws import ANSWER_WITHIN_S
+
+    once = Config(connect_timeout=3, read_timeout=ANSWER_WITHIN_S, retries={"total_max_attempts": 1})
+    return boto3.client("lambda", region_name=settings().region, config=once)
+
+
+@_once
 def runtimes() -> RuntimesService:
     """Return the service of the runtimes."""
-    import providers
     from pitrix.clusters.dynamo import DynamoClusters
     from pitrix.runtimes.dynamo import TableRuntimeStore
     from pitrix.runtimes.service import RuntimesService
@@ -468,8 +532,7 @@ def runtimes() -> RuntimesService:
     return RuntimesService(
         runtimes=TableRuntimeStore(table("runtimes")),
         vault=SecretsManagerVault(lambda: client("secretsmanager")),
-        clouds=providers,
+        clouds=_cloud_calls(),
         in_use=lambda runtime_id: DynamoClusters(table("clusters")).runtime_in_use(runtime_id),
-        settings={"local": {"endpoint": settings().local_cloud_url}},
         clock=clock(),
     )

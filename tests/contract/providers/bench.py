@@ -13,7 +13,10 @@ from providers.base import TAG_CLUSTER, Capability, Provider
 from providers.resources import (
     Address,
     AddressSpec,
+    Function,
+    FunctionSpec,
     Image,
+    ImageStatus,
     KeyPair,
     KeyPairSpec,
     Machine,
@@ -60,8 +63,12 @@ class Bench:
             lambda network: network.status is NetworkStatus.AVAILABLE,
         )
 
-    def volume(self, key: str = "volume", provider: Provider | None = None, size_gib: int = 1) -> Volume:
-        spec = VolumeSpec(name=key, size_gib=size_gib, tags=self.tags)
+    def gib(self, steps: int) -> int:
+        """The size of a volume of so many of the cloud's steps, in GiB: ``steps`` itself on most clouds."""
+        return steps * self.target.volume_step_gib
+
+    def volume(self, key: str = "volume", provider: Provider | None = None, steps: int = 1) -> Volume:
+        spec = VolumeSpec(name=key, size_gib=self.gib(steps), tags=self.tags)
         return (provider or self.provider).volumes.create_volume(spec, idempotency_key=self.key(key))
 
     def snapshot(self, key: str, volume_id: str, provider: Provider | None = None) -> Snapshot:
@@ -81,24 +88,43 @@ class Bench:
         return (provider or self.provider).addresses.allocate_address(spec, idempotency_key=self.key(key))
 
     def stopped(self, key: str = "machine") -> Machine:
-        """A machine that ran and was stopped."""
-        machine = self.running(key)
+        """A machine that ran and was stopped; asked for again, it is stopped still."""
+        machine_id = self.machine(key).machine_id
+        eventually(
+            lambda: self.provider.machines.get_machine(machine_id),
+            lambda machine: machine.status is not MachineStatus.PENDING,
+        )
         return eventually(
-            lambda: self.provider.machines.stop_machine(machine.machine_id),
+            lambda: self.provider.machines.stop_machine(machine_id),
             lambda machine: machine.status is MachineStatus.STOPPED,
         )
 
     def image(self, key: str = "image", provider: Provider | None = None) -> Image:
-        """Capture an image of a stopped machine."""
+        """Ask for an image of a stopped machine until it is captured."""
         machine = self.stopped()
         images = (provider or self.provider).images
-        return images.capture_image(
-            machine.machine_id, name=key, tags=self.tags, idempotency_key=self.key(key)
+        return eventually(
+            lambda: images.capture_image(
+                machine.machine_id, name=key, tags=self.tags, idempotency_key=self.key(key)
+            ),
+            lambda image: image.status is not ImageStatus.PENDING,
         )
 
     def key_pair(self, key: str = "key-pair", provider: Provider | None = None) -> KeyPair:
         spec = KeyPairSpec(name=key, public_key=PUBLIC_KEY, tags=self.tags)
         return (provider or self.provider).key_pairs.import_key_pair(spec, idempotency_key=self.key(key))
+
+    def function_spec(self, key: str = "function", word: str = "hello") -> FunctionSpec:
+        """The target's small application, which answers with ``word``."""
+        applications = self.target.applications
+        assert applications is not None, "a target of functions has applications"
+        return replace(applications(word), name=key, tags=self.tags)
+
+    def function(
+        self, key: str = "function", provider: Provider | None = None, word: str = "hello"
+    ) -> Function:
+        functions = (provider or self.provider).functions
+        return functions.deploy_function(self.function_spec(key, word), idempotency_key=self.key(key))
 
     def machine_spec(self, **changes: object) -> MachineSpec:
         image = self.provider.machines.machine_images()[0].image_id

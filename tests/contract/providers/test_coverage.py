@@ -68,13 +68,15 @@ def test_everything_offered_is_covered(record_property: pytest.FixtureRequest) -
     assert open_cells == []
 
 
-def test_the_table_finds_what_is_not_covered() -> None:
+def test_the_table_finds_what_is_not_covered(monkeypatch: pytest.MonkeyPatch) -> None:
     class Half(Elsewhere, Machines):
         """Offers machines and nothing more."""
 
     class Releasing(Elsewhere, CAPABILITY_CLASSES[Capability.RELEASES]):  # type: ignore[misc]
-        """Offers what no suite tests yet."""
+        """Offers what no suite tests."""
 
+    known = {name: suite for name, suite in suites().items() if name is not Capability.RELEASES}
+    monkeypatch.setitem(globals(), "suites", lambda: known)
     found = table({"half": Half, "releasing": Releasing})
     assert found["half"]["machines"] == "no target"
     assert found["half"]["volumes"] == "not offered"
@@ -121,7 +123,7 @@ def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_plug_in_is_found_by_its_entry_point(plug_in: Path) -> None:
     plug_in.write_text("from tests.contract.providers.test_coverage import Elsewhere as Cloud\n")
-    assert providers.names() == ["elsewhere", "local"]
+    assert {"elsewhere", "local"} < set(providers.names())
     assert providers.get("elsewhere").title == "Elsewhere"
     assert providers.get("local").title == "This machine", "a plug-in must not replace a built-in provider"
 

@@ -8,7 +8,7 @@ import pytest
 
 from pitrix.errors import ResourceNotFound
 from providers.base import Capability, Provider
-from providers.resources import Snapshot, SnapshotStatus, VolumeSpec
+from providers.resources import Snapshot, SnapshotStatus, VolumeSpec, VolumeStatus
 from tests.contract.providers.bench import Bench, eventually
 from tests.contract.providers.laws import CreationLaws
 
@@ -38,21 +38,24 @@ class TestSnapshots(CreationLaws):
         )
 
     def test_it_is_of_its_volume(self, bench: Bench) -> None:
-        volume = bench.available(bench.volume(size_gib=3).volume_id)
+        volume = bench.available(bench.volume(steps=3).volume_id)
         made = self.available(bench, bench.snapshot("a", volume.volume_id).snapshot_id)
-        assert (made.volume_id, made.size_gib) == (volume.volume_id, 3)
+        assert (made.volume_id, made.size_gib) == (volume.volume_id, bench.gib(3))
 
     def test_it_outlives_its_volume_and_another_is_made_from_it(self, bench: Bench) -> None:
         volumes, volume = bench.provider.volumes, bench.available(bench.volume().volume_id)
         made = self.available(bench, bench.snapshot("a", volume.volume_id).snapshot_id)
         volumes.delete_volume(volume.volume_id)
-        spec = VolumeSpec(name="again", size_gib=2, snapshot_id=made.snapshot_id, tags=bench.tags)
-        again = volumes.create_volume(spec, idempotency_key=bench.key("again"))
-        assert bench.available(again.volume_id).size_gib == 2
+        spec = VolumeSpec(name="again", size_gib=bench.gib(2), snapshot_id=made.snapshot_id, tags=bench.tags)
+        again = eventually(
+            lambda: volumes.create_volume(spec, idempotency_key=bench.key("again")),
+            lambda volume: volume.status is VolumeStatus.AVAILABLE,
+        )
+        assert again.size_gib == bench.gib(2)
 
     def test_neither_is_made_of_what_never_was(self, bench: Bench) -> None:
         with pytest.raises(ResourceNotFound):
             bench.snapshot("a", "nothing-0000")
-        spec = VolumeSpec(name="b", size_gib=1, snapshot_id="nothing-0000", tags=bench.tags)
+        spec = VolumeSpec(name="b", size_gib=bench.gib(1), snapshot_id="nothing-0000", tags=bench.tags)
         with pytest.raises(ResourceNotFound):
             bench.provider.volumes.create_volume(spec, idempotency_key=bench.key("b"))

@@ -183,7 +183,7 @@ def test_price_plans(world: World) -> None:
     status, plans, _ = call("GET", "/v1/price-plans")
     assert status == 200
     assert [(plan["plan"], plan["currency"], len(plan["charges"])) for plan in plans["items"]] == [
-        ("standard", "USD", 3)
+        ("standard", "USD", 4)
     ]
     _, plan, headers = call("GET", "/v1/price-plans/{plan}", plan="standard")
     tag = {"if-match": headers["ETag"]}

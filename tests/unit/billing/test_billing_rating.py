@@ -26,7 +26,7 @@ PLAN = PricePlan(
     effective_from=datetime(2000, 1, 1, tzinfo=UTC),
     created_at=START,
 )
-VCPU, MEMORY, VOLUME = STANDARD_CHARGES
+VCPU, MEMORY, VOLUME, POD_VCPU = STANDARD_CHARGES
 
 
 @given(st.integers(-(10**30), 10**30), st.integers(1, 10**9))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pitrix.billing import quantities
 from pitrix.billing import service as billing
 from pitrix.billing.model import Charge, UsageEvent
 from pitrix.billing.requests import NewPlan, PlanChange, QuoteRequest
@@ -25,7 +26,7 @@ from pitrix.errors import (
     Unauthenticated,
 )
 from pitrix.identity.model import ANONYMOUS, SYSTEM
-from pitrix.packages.model import ClusterSpec, RoleSpec, VolumeSpec
+from pitrix.packages.model import ClusterSpec, RoleSpec, VolumeSpec, WorkloadSpec
 from pitrix.table import MemoryTable, pack
 from tests.unit.billing.worlds import (
     ACME,
@@ -636,7 +637,8 @@ def test_the_quote_is_what_an_hour_costs_to_the_micro(world: World) -> None:
     for role in SPEC.roles:
         for index in range(role.machines):
             node = f"{role.role}_{index}"
-            started = event(f"evt_{node}", "start", 0, node_id=node, quantities=billing.node_quantities(role))
+            metered = quantities.node_quantities(role)
+            started = event(f"evt_{node}", "start", 0, node_id=node, quantities=metered)
             assert outcomes(world, started) == ["accepted"]
     world.at(START + HOUR)
     invoice = world.service.preview_invoice(ALICE, "2026-11")
@@ -644,6 +646,30 @@ def test_the_quote_is_what_an_hour_costs_to_the_micro(world: World) -> None:
     assert [(line.charge, line.micros_per_hour, line.quantity) for line in quote.lines] == [
         (line.charge, line.amount_micros, line.quantity) for line in invoice.lines
     ]
+
+
+def test_the_quote_of_a_chart_is_what_an_hour_of_its_requests_costs(world: World) -> None:
+    spec = ClusterSpec(
+        workloads=[
+            WorkloadSpec(kind="Deployment", name="web", copies=3, cpu_millis=250, memory_mib=100),
+            WorkloadSpec(kind="StatefulSet", name="db", cpu_millis=333, memory_mib=777, volume_gib=8),
+            WorkloadSpec(kind="PersistentVolumeClaim", name="files", volume_gib=5),
+        ],
+        unmetered=["Job once runs to an end; its time is not metered."],
+    )
+    quote = world.service.quote(ALICE, spec)
+    assert (quote.nodes, quote.notes) == (4, tuple(spec.unmetered))
+    for workload in spec.workloads:
+        metered = quantities.workload_quantities(workload)
+        started = event(f"evt_{workload.name}", "start", 0, node_id=workload.name, quantities=metered)
+        assert outcomes(world, started) == ["accepted"]
+    world.at(START + HOUR)
+    invoice = world.service.preview_invoice(ALICE, "2026-11")
+    assert quote.micros_per_hour == invoice.total_micros > 0
+    assert [(line.charge, line.quantity) for line in quote.lines] == [
+        (line.charge, line.quantity) for line in invoice.lines
+    ]
+    assert {line.charge for line in quote.lines} == {"memory", "volume", "pod_vcpu"}
 
 
 def test_a_quote_for_answers_asks_the_catalog_and_checks_the_runtime(world: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from functions.clouds.tasks import handler as run_at_cloud
 from functions.clusters.app import app
 from functions.clusters.tasks import handler as run_task
 from pitrix import bootstrap
@@ -150,7 +151,7 @@ def test_a_task_answers_with_ids_where_it_has_nothing_to_say(world: World) -> No
     job_id = begun["job"]["job_id"]
     layer = run_task({"task": "next_layer", "job_id": job_id}, None)
     assert layer["steps"][0]["step_id"] == "000-0000"
-    assert run_task({"task": "run_step", "job_id": job_id, "step_id": "000-0000"}, None) == {
+    assert run_at_cloud({"task": "run_step", "job_id": job_id, "step_id": "000-0000"}, None) == {
         "pending": False, "wait_s": 0,
     }  # fmt: skip
     error = {
@@ -158,7 +159,7 @@ def test_a_task_answers_with_ids_where_it_has_nothing_to_say(world: World) -> No
         "Cause": '{"errorMessage": "no host has room", "errorType": "StepFailed"}',
     }
     failed = {"task": "fail_step", "job_id": job_id, "step_id": "001-0000", "error": error}
-    assert run_task(failed, None) == {"job_id": job_id}
+    assert run_at_cloud(failed, None) == {"job_id": job_id}
     assert "no host has room" in world.service.job(UMA, job_id).job.error.message  # type: ignore[union-attr]
 
 

@@ -99,7 +99,7 @@ def test_running_time_is_metered_from_active_to_stop_and_volumes_until_cease(wor
     assert set(started) == set(nodes)
     store = next(n for n in nodes.values() if n.role == "store")
     assert started[store.node_id].quantities == {
-        "vcpu": store.cpu, "memory_mib": store.memory_mib, "volume_gib": store.volume_gib,
+        "node": 1, "vcpu": store.cpu, "memory_mib": store.memory_mib, "volume_gib": store.volume_gib,
     }  # fmt: skip
     assert {e.account for e in world.meter.events} == {UMA.owner_path}
 

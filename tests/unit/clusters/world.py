@@ -1,15 +1,10 @@
-"""A small world in memory that clusters live in: a cloud, agents that answer, a runner of plans.
-
-The cloud keeps the promises of ``providers/base.py`` that the executor relies on (idempotent by key, deleting
-what is gone succeeds, everything is found by its tags); the real ones are tested in
-``tests/contract/providers`` and end to end.
-"""
+"""A small world in memory that clusters live in: a cloud, agents that answer, a runner of plans."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,138 +17,17 @@ from pitrix.clusters.model import Job, JobKind
 from pitrix.clusters.requests import DeployRequest
 from pitrix.clusters.service import ClusterService
 from pitrix.clusters.sweeping import Sweeper
-from pitrix.errors import JobCancelled, NotFound, PitrixError, ResourceNotFound, StepFailed
+from pitrix.errors import JobCancelled, NotFound, PitrixError, StepFailed
 from pitrix.events import NullBus
 from pitrix.identity.model import Principal
 from pitrix.packages import service as packages
 from pitrix.repos.model import Repo
 from pitrix.table import MemoryTable
-from providers.resources import (
-    Image,
-    Machine,
-    MachineSpec,
-    MachineStatus,
-    Network,
-    NetworkSpec,
-    Volume,
-    VolumeSpec,
-    VolumeStatus,
-)
+from providers.resources import Quota
+from tests.unit.clusters.memory_cloud import START, MemoryCloud
 
-START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 UMA = Principal(user_id="usr_uma", username="uma", role="user", owner_path=":acme:uma:")
 EVE = Principal(user_id="usr_eve", username="eve", role="user", owner_path=":evil:")
-
-
-class MemoryCloud:
-    """Machines, volumes and networks in dictionaries; ``broken_images``-like faults are set by the test."""
-
-    def __init__(self) -> None:
-        self.machines_by_key: dict[str, Machine] = {}
-        self.volumes_by_key: dict[str, Volume] = {}
-        self.networks_by_key: dict[str, Network] = {}
-        self.specs: dict[str, MachineSpec] = {}
-        self.broken: set[str] = set()
-        self.dies_after_start: set[str] = set()
-        self.lose_answer_of: set[str] = set()
-        self.refuse_to_delete: list[PitrixError] = []
-
-    @property
-    def machines(self) -> MemoryCloud:
-        return self
-
-    volumes = networks = machines
-
-    @property
-    def everything(self) -> list[str]:
-        return [*self.machines_by_key, *self.volumes_by_key, *self.networks_by_key]
-
-    def machine_images(self) -> list[Image]:
-        return [Image(image_id="local", name="local")]
-
-    def create_machine(self, spec: MachineSpec, *, idempotency_key: str) -> Machine:
-        if idempotency_key not in self.machines_by_key:
-            number = len(self.machines_by_key) + 1
-            failed = any(name in spec.name for name in self.broken)
-            self.specs[idempotency_key] = spec
-            self.machines_by_key[idempotency_key] = Machine(
-                machine_id=f"m-{number}",
-                name=spec.name,
-                status=MachineStatus.ERROR if failed else MachineStatus.PENDING,
-                reason="no host has room for it" if failed else "",
-                cpu=spec.cpu,
-                memory_mib=spec.memory_mib,
-                image=spec.image,
-                network_id=spec.network_id,
-                created_at=START,
-                private_ip=f"10.0.0.{number}",
-                tags=spec.tags,
-            )
-            if any(name in spec.name for name in self.lose_answer_of):
-                raise ConnectionError("the answer was lost")
-        return self.machines_by_key[idempotency_key]
-
-    def _machine(self, machine_id: str) -> tuple[str, Machine]:
-        for key, machine in self.machines_by_key.items():
-            if machine.machine_id == machine_id:
-                return key, machine
-        raise ResourceNotFound(f"There is no machine {machine_id}.")
-
-    def get_machine(self, machine_id: str) -> Machine:
-        key, machine = self._machine(machine_id)
-        if machine.status is MachineStatus.PENDING:
-            self.machines_by_key[key] = replace(machine, status=MachineStatus.RUNNING)
-        elif any(name in machine.name for name in self.dies_after_start):
-            return replace(machine, status=MachineStatus.ERROR, reason="its boot script ended with 1")
-        return self.machines_by_key[key]
-
-    def start_machine(self, machine_id: str) -> Machine:
-        return self._set(machine_id, MachineStatus.RUNNING)
-
-    def stop_machine(self, machine_id: str) -> Machine:
-        return self._set(machine_id, MachineStatus.STOPPED)
-
-    def _set(self, machine_id: str, status: MachineStatus) -> Machine:
-        key, machine = self._machine(machine_id)
-        self.machines_by_key[key] = replace(machine, status=status)
-        return self.machines_by_key[key]
-
-    def delete_machine(self, machine_id: str) -> None:
-        if self.refuse_to_delete:
-            raise self.refuse_to_delete.pop()
-        self.machines_by_key = {
-            key: m for key, m in self.machines_by_key.items() if m.machine_id != machine_id
-        }
-
-    def list_machines(self, tags: Mapping[str, str]) -> list[Machine]:
-        return [m for m in self.machines_by_key.values() if tags.items() <= dict(m.tags).items()]
-
-    def create_volume(self, spec: VolumeSpec, *, idempotency_key: str) -> Volume:
-        made = Volume(
-            volume_id=f"v-{len(self.volumes_by_key) + 1}",
-            name=spec.name,
-            status=VolumeStatus.AVAILABLE,
-            size_gib=spec.size_gib,
-            created_at=START,
-            tags=spec.tags,
-        )
-        return self.volumes_by_key.setdefault(idempotency_key, made)
-
-    def list_volumes(self, tags: Mapping[str, str]) -> list[Volume]:
-        return [v for v in self.volumes_by_key.values() if tags.items() <= dict(v.tags).items()]
-
-    def delete_volume(self, volume_id: str) -> None:
-        self.volumes_by_key = {k: v for k, v in self.volumes_by_key.items() if v.volume_id != volume_id}
-
-    def create_network(self, spec: NetworkSpec, *, idempotency_key: str) -> Network:
-        made = Network(network_id="n-1", name=spec.name, cidr="10.0.0.0/24", created_at=START, tags=spec.tags)
-        return self.networks_by_key.setdefault(idempotency_key, made)
-
-    def list_networks(self, tags: Mapping[str, str]) -> list[Network]:
-        return [n for n in self.networks_by_key.values() if tags.items() <= dict(n.tags).items()]
-
-    def delete_network(self, network_id: str) -> None:
-        self.networks_by_key = {k: n for k, n in self.networks_by_key.items() if n.network_id != network_id}
 
 
 @dataclass
@@ -246,11 +120,13 @@ class World:
         self.store = DynamoClusters(MemoryTable())
         self.package = packages.open_package(package)
         self.repo: Repo | None = None
+        self.clouds = Clouds(self.cloud)
         self.executor = Executor(
             store=self.store,
             provider_for=lambda _: self.cloud,  # type: ignore[arg-type, return-value]
             agents=self.agents,  # type: ignore[arg-type]
             archive=lambda app_id, version_id: SimpleNamespace(url="http://x/p.tgz", digest="sha256:00"),
+            package=lambda version_id: self.package,
             callbacks=self.callbacks,
             closing=JobClosing(store=self.store, meter=self.meter, events=NullBus(), clock=self.clock),
             clock=self.clock,
@@ -258,7 +134,7 @@ class World:
         self.service = ClusterService(
             store=self.store,
             catalog=_Catalog(self.package),  # type: ignore[arg-type]
-            runtime=_runtime,  # type: ignore[arg-type]
+            clouds=lambda: self.clouds,  # type: ignore[arg-type, return-value]
             repo=lambda repo_id: self.repo,
             quote=lambda who, spec, runtime: Quote(
                 plan="standard",
@@ -266,7 +142,8 @@ class World:
                 currency="USD",
                 nodes=1,
                 lines=(),
-                micros_per_hour=1000 * sum(role.machines for role in spec.roles),
+                micros_per_hour=1000 * spec.copies,
+                notes=tuple(spec.unmetered),
             ),
             machines=self.machines,
             events=NullBus(),
@@ -348,7 +225,26 @@ class _Catalog:
         self.deployed.append(cluster_id)
 
 
-def _runtime(who: Principal, runtime_id: str) -> Any:
-    if runtime_id != "rt_1":
-        raise NotFound(f"Runtime {runtime_id} does not exist.")
-    return SimpleNamespace(runtime_id=runtime_id, name="laptop", provider="local", labels={"room": "lab"})
+@dataclass
+class Clouds:
+    """The runtimes' service: one runtime, of the provider ``named``."""
+
+    cloud: MemoryCloud
+    named: str = "local"
+    room: list[Quota] | PitrixError = field(default_factory=list)
+
+    def usable(self, who: Principal, runtime_id: str) -> Any:
+        if runtime_id != "rt_1":
+            raise NotFound(f"Runtime {runtime_id} does not exist.")
+        labels = {"room": "lab"}
+        return SimpleNamespace(runtime_id=runtime_id, name="laptop", provider=self.named, labels=labels)
+
+    def provider(self, who: Principal, name: str) -> Any:
+        return SimpleNamespace(
+            name=name, title=self.cloud.title, capabilities=sorted(self.cloud.capabilities())
+        )
+
+    def quotas(self, who: Principal, runtime_id: str) -> list[Quota]:
+        if isinstance(self.room, PitrixError):
+            raise self.room
+        return self.room

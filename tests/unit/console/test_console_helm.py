@@ -29,12 +29,12 @@ def test_a_chart_stands_in_the_store(visitor: Visitor, world: worlds.World) -> N
     assert "A web server, to be replaced by your application" in page.body
 
 
-def test_it_is_offered_to_helm_and_not_for_deployment(visitor: Visitor, world: worlds.World) -> None:
+def test_it_is_offered_for_deployment_and_to_helm(visitor: Visitor, world: worlds.World) -> None:
     page = visitor.get(f"/apps/{world.apps['site']}").body
     assert "helm install site site" in page
     assert "/v1/repos/repo_platform/charts" in page
-    assert "/deploy" not in page.split("<main")[1]
-    assert "/deploy" in visitor.get(f"/apps/{world.apps['guestbook']}").body.split("<main")[1]
+    for name in ("site", "guestbook"):
+        assert "/deploy" in visitor.get(f"/apps/{world.apps[name]}").body.split("<main")[1]
 
 
 def test_its_form_is_drawn_and_previewing_says_what_is_missing(alice: Visitor, world: worlds.World) -> None:
@@ -50,17 +50,14 @@ def test_its_form_is_drawn_and_previewing_says_what_is_missing(alice: Visitor, w
         assert "Reachable from outside" in answer.body  # the form again, with what was answered
 
 
-def test_its_price_is_not_an_error(alice: Visitor, world: worlds.World) -> None:
+def test_its_price_is_that_of_what_it_requests(alice: Visitor, world: worlds.World) -> None:
     page = alice.get(f"/apps/{world.apps['site']}/deploy")
     answer = alice.post(f"/apps/{world.apps['site']}/quote", filled(page))
     assert answer.status == 200
-    assert "Kubernetes" in answer.body
-
-
-def test_a_quote_for_a_chart_is_refused_clearly(world: worlds.World) -> None:
     who = world.principal("alice")
     body = {"app_id": world.apps["site"], "answers": {}}
-    answer = billing(proxy_event("POST", "/v1/quotes", body=body, authorizer=authorizer_context(who)), None)
-    problem = json.loads(answer["body"])
-    assert (problem["code"], problem["status"]) == ("capability_missing", 422)
-    assert "Kubernetes" in problem["detail"]
+    said = billing(proxy_event("POST", "/v1/quotes", body=body, authorizer=authorizer_context(who)), None)
+    quote = json.loads(said["body"])
+    assert {line["charge"] for line in quote["lines"]} == {"memory", "pod_vcpu"}
+    assert "Processors of pods" in answer.body
+    assert f"{quote['micros_per_hour'] / 1_000_000:.6f}" in answer.body

@@ -40,11 +40,13 @@ from pitrix.identity.service import IdentityService
 from pitrix.packages import service as packages
 from pitrix.repos.model import PLATFORM_REPO_ID
 from pitrix.repos.service import ReposService
+from pitrix.runtimes.asking import CloudDesk
 from pitrix.runtimes.dynamo import TableRuntimeStore
 from pitrix.runtimes.model import Runtime, RuntimeStatus
 from pitrix.runtimes.service import RuntimesService
 from pitrix.table import MemoryTable
 from tests.unit.repos.kit import ReposKit
+from tests.unit.runtimes.paper import SECRET, DictVault, PaperClouds
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "infra/demo"
@@ -291,13 +293,12 @@ def build(*, demo: bool = True) -> World:
         events=NullBus(),
         clock=clock,
     )
-    runtime_store = TableRuntimeStore(MemoryTable())
+    runtime_store, vault = TableRuntimeStore(MemoryTable()), DictVault()
     runtimes = RuntimesService(
         runtimes=runtime_store,
-        vault=_no_vault(),
-        clouds=_no_clouds(),
+        vault=vault,
+        clouds=CloudDesk(clouds=PaperClouds(), vault=vault, settings=lambda _: {}),
         in_use=store.runtime_in_use,
-        defaults={},
         clock=clock,
     )
     prices = MemoryTable()
@@ -330,7 +331,7 @@ def build(*, demo: bool = True) -> World:
         clusters=ClusterService(
             store=store,
             catalog=catalog,
-            runtime=runtimes.get,
+            clouds=lambda: runtimes,
             repo=lambda repo_id: None,
             quote=billing.quote,
             machines=Machines(),
@@ -339,6 +340,7 @@ def build(*, demo: bool = True) -> World:
             agent_deadline_s=60,
         ),
     )
+    vault.put("pitrix/runtimes/rt_local", {"secret": SECRET})
     _seed(world, demo=demo)
     return world
 
@@ -373,10 +375,6 @@ def _seed(world: World, *, demo: bool) -> None:
         for manifest in sorted(DEMO.glob("*/package.json")):
             world.push(manifest.parent.name, packages.build(manifest.parent))
             world.clock.advance(60)
-
-
-def _no_vault() -> Any:
-    return _Nothing()
 
 
 def _no_clouds() -> Any:

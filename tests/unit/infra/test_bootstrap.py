@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -128,6 +129,44 @@ def test_an_event_goes_to_the_handler_and_its_answer_back(api: RuntimeApi, tmp_p
     assert answer.pop("left_ms") > 0
     assert answer == {"event": {"n": 1}, "value": "from the layer", "request": "r-1", "arn": "arn:f"}
     assert (tmp_path / "logs" / "fn.log").read_text() == "seen by a person\n"
+
+
+def test_a_function_wants_a_layer_that_was_left_for_later_and_waits_for_it(
+    api: RuntimeApi, tmp_path: Path
+) -> None:
+    folder = tmp_path / "layers" / "Core"
+    folder.mkdir(parents=True)
+    (folder / "pending").touch()
+
+    def install() -> None:
+        while not (folder / "wanted").exists():
+            time.sleep(0.01)
+        (folder / "pending").unlink()
+
+    supervisor = threading.Thread(target=install)
+    supervisor.start()
+    path, answer = invoke(api, tmp_path, "echo")
+    supervisor.join()
+    assert (path, answer["value"]) == ("invocation/r-1/response", "from the layer")
+
+
+def test_a_layer_that_cannot_be_installed_is_said_at_the_start(api: RuntimeApi, tmp_path: Path) -> None:
+    folder = tmp_path / "layers" / "Core"
+    folder.mkdir(parents=True)
+    (folder / "pending").touch()
+
+    def fail() -> None:
+        while not (folder / "wanted").exists():
+            time.sleep(0.01)
+        (folder / "failed").write_text("pip could not install it: no network")
+        (folder / "wanted").unlink()
+
+    supervisor = threading.Thread(target=fail)
+    supervisor.start()
+    path, answer = invoke(api, tmp_path, "echo")
+    supervisor.join()
+    assert (path, answer["errorType"]) == ("init/error", "RuntimeError")
+    assert "no network" in answer["errorMessage"]
 
 
 def test_an_error_keeps_its_class_so_that_state_machines_can_catch_it(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.local import build
+from infra.local.progress import UserError
 from infra.local.transform import Layer
 
 
@@ -66,3 +67,55 @@ def test_a_folder_that_is_a_package_is_the_layer(tmp_path: Path) -> None:
     (tmp_path / "providers" / "local" / "__init__.py").touch()
     build.build_layer(tmp_path, Layer(name="P", source="providers"), tmp_path / "built")
     assert (tmp_path / "built/P/python/providers/local/__init__.py").exists()
+
+
+def on_demand(root: Path) -> Layer:
+    (root / "layers" / "sdk-mist").mkdir(parents=True)
+    (root / "layers" / "sdk-mist" / "requirements.txt").write_text("mist==1\n")
+    return Layer(name="SdkMistLayer", source="layers/sdk-mist")
+
+
+def test_an_sdk_waits_until_a_function_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, into = on_demand(tmp_path), tmp_path / "built"
+    folder = into / layer.name
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    monkeypatch.setattr(build, "_cached", lambda _: tmp_path / "nothing")
+    monkeypatch.setattr(build, "_installed", lambda _: installed)
+    assert build.build_layer(tmp_path, layer, into)
+    assert (folder / build.PENDING).exists()
+    assert not build.build_layer(tmp_path, layer, into), "it is still pending, and unchanged"
+    (folder / build.WANTED).touch()
+    build.build_wanted(tmp_path, layer, into)
+    assert (folder / "requirements").resolve() == installed
+    assert {path.name for path in folder.iterdir()} == {"digest", "requirements"}
+
+
+def test_an_sdk_that_was_installed_for_another_platform_is_there_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, into = on_demand(tmp_path), tmp_path / "built"
+    monkeypatch.setattr(build, "_cached", lambda _: tmp_path)
+    monkeypatch.setattr(build, "_installed", lambda _: tmp_path)
+    build.build_layer(tmp_path, layer, into)
+    assert not (into / layer.name / build.PENDING).exists()
+    assert (into / layer.name / "requirements").exists()
+
+
+def test_an_sdk_that_cannot_be_installed_says_why_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, into = on_demand(tmp_path), tmp_path / "built"
+    folder = into / layer.name
+
+    def fail(_: Path) -> Path:
+        raise UserError("pip could not install mist: no network")
+
+    monkeypatch.setattr(build, "_cached", lambda _: tmp_path / "nothing")
+    monkeypatch.setattr(build, "_installed", fail)
+    build.build_layer(tmp_path, layer, into)
+    (folder / build.WANTED).touch()
+    build.build_wanted(tmp_path, layer, into)
+    assert "no network" in (folder / build.FAILED).read_text()
+    assert (folder / build.PENDING).exists()
+    assert not (folder / build.WANTED).exists()

@@ -50,6 +50,32 @@ def localize(template: transform.Template) -> dict[str, Any]:
     )
 
 
+def test_functions_that_share_what_they_are_given_have_layers_of_their_own(tmp_path: Path) -> None:
+    shared = "Environment: &shared {Variables: {TABLE: t}}"
+    text = TEMPLATE.replace(
+        "Environment: {Variables: {TABLE: !Ref Table, ROLE: !GetAtt Role.Arn.Deep}}", shared
+    )
+    other = "  Other: {Type: AWS::Serverless::Function, Properties: {CodeUri: b, Environment: *shared}}"
+    (tmp_path / "template.yaml").write_text(text.replace("Outputs:", f"{other}\nOutputs:"))
+    local = localize(transform.load(tmp_path / "template.yaml"))
+    given = {n: local["Resources"][n]["Properties"]["Environment"]["Variables"] for n in ("Fn", "Other")}
+    assert given["Fn"] == {"TABLE": "t", "LOCAL_LAYERS": "Core Extra"}
+    assert given["Other"] == {"TABLE": "t", "LOCAL_LAYERS": "Core"}
+
+
+def test_an_expression_takes_the_place_of_the_shared_layers_and_plug_ins_have_theirs(tmp_path: Path) -> None:
+    layers = "Layers: !If [P, !Split [',', !Join [',', [!Ref Core, !Ref PluginLayers]]], [!Ref Core]]"
+    (tmp_path / "template.yaml").write_text(
+        TEMPLATE.replace("Layers: [!Ref Extra, 'arn:aws:lambda:::layer:theirs:1']", layers)
+    )
+    template = transform.load(tmp_path / "template.yaml")
+    for plugins, expected in (([], "Core"), (["One", "Two"], "Core One Two")):
+        local = transform.localize(
+            template, code={}, read_definition=lambda uri: {}, digest="", plugins=plugins
+        )
+        assert local["Resources"]["Fn"]["Properties"]["Environment"]["Variables"]["LOCAL_LAYERS"] == expected
+
+
 def test_short_tags_are_read_in_their_long_form(template: transform.Template) -> None:
     variables = template["Resources"]["Fn"]["Properties"]["Environment"]["Variables"]
     assert variables == {"TABLE": {"Ref": "Table"}, "ROLE": {"Fn::GetAtt": ["Role", "Arn.Deep"]}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,5 +28,36 @@ def test_what_is_no_network_is_refused(network: str, capsys: pytest.CaptureFixtu
 
 def test_they_reach_the_template(tmp_path: Path) -> None:
     for networks, expected in (([], ""), (["10.0.0.0/8", "fd00::/8"], "10.0.0.0/8,fd00::/8")):
-        platform = Platform(DataDir(tmp_path), 4590, TEMPLATE, networks)
-        assert platform._parameters(1)["RepoAllowedNetworks"] == expected
+        platform = Platform(DataDir(tmp_path), 4590, TEMPLATE, allowed_networks=networks)
+        parameters = platform._parameters(1)
+        assert (parameters["RepoAllowedNetworks"], parameters["RuntimeAllowedNetworks"]) == (
+            expected,
+            expected,
+        )
+
+
+def test_settings_of_clouds_reach_the_template(tmp_path: Path) -> None:
+    given = up._parse(["--cloud-setting", "aws.endpoint=http://x/?a=b", "--cloud-setting", "aws.region=eu"])
+    platform = Platform(DataDir(tmp_path), 4590, TEMPLATE, cloud_settings=given.cloud_setting)
+    said = json.loads(platform._parameters(1)["CloudSettings"])
+    assert said == {"aws": {"endpoint": "http://x/?a=b", "region": "eu"}}
+    assert Platform(DataDir(tmp_path), 4590)._parameters(1)["CloudSettings"] == ""
+
+
+@pytest.mark.parametrize("setting", ["aws", "aws.endpoint", "endpoint=http://x", "=x"])
+def test_what_is_no_setting_is_refused(setting: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        up._parse(["--cloud-setting", setting])
+    assert setting in capsys.readouterr().err
+
+
+def test_a_plug_in_is_a_project_and_becomes_a_layer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        up._parse(["--plugin", str(tmp_path)])
+    assert "pyproject.toml" in capsys.readouterr().err
+    (tmp_path / "pyproject.toml").touch()
+    given = up._parse(["--plugin", str(tmp_path)])
+    platform = Platform(DataDir(tmp_path), 4590, TEMPLATE, plugins=given.plugin)
+    assert platform._parameters(1)["PluginLayers"] == f"Plugin-{tmp_path.name}"

@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 from pitrix.clock import FixedClock
 from pitrix.errors import CredentialInvalid, NotFound
 from pitrix.identity.model import Principal
+from pitrix.runtimes.asking import CloudDesk
 from pitrix.runtimes.dynamo import TableRuntimeStore
 from pitrix.runtimes.model import RuntimeRequest
 from pitrix.runtimes.service import RuntimesService
 from pitrix.table import MemoryTable
-from providers.base import Machines, Networks, Provider
-from providers.resources import Connection, MachineType, Network, Zone
+from providers.base import Machines, Networks, Provider, Volumes
+from providers.resources import Connection, MachineType, Network, Quota, Zone
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "correct-horse"
@@ -43,13 +44,13 @@ class PaperCloud(Provider, Machines, Networks):
 
     def validate_credential(self) -> None:
         self.asked.append(self.connection)
-        if self.connection.credential["secret"] != SECRET:
+        if self.connection.credential["secret"].strip() != SECRET:
             raise CredentialInvalid("The secret is not one of ours.")
         if self.connection.zone not in ("north", "south"):
             raise CredentialInvalid(f"There is no zone {self.connection.zone!r}.")
 
     def zones(self) -> list[Zone]:
-        if self.connection.credential["secret"] != SECRET:
+        if self.connection.credential["secret"].strip() != SECRET:
             raise CredentialInvalid("The secret is not one of ours.")
         return [Zone(zone="north", title="The North"), Zone(zone="south")]
 
@@ -60,12 +61,62 @@ class PaperCloud(Provider, Machines, Networks):
         return [Network(network_id="n1", name="office", cidr="10.0.0.0/24", created_at=NOON)]
 
 
+class TwoWays(PaperCloud):
+    """Is signed in to with a secret alone, or with a file of several lines and a choice."""
+
+    name = "two-ways"
+    title = "Two Ways"
+    credential_schema: ClassVar[Mapping[str, Any]] = {
+        "oneOf": [
+            {
+                "type": "object",
+                "title": "A secret",
+                "properties": {
+                    "method": {"const": "secret"},
+                    "secret": {"type": "string", "title": "Secret", "writeOnly": True, "minLength": 8},
+                },
+                "required": ["method", "secret"],
+                "additionalProperties": False,
+            },
+            {
+                "type": "object",
+                "title": "A file",
+                "description": "What the cloud's own program keeps.",
+                "properties": {
+                    "method": {"const": "file"},
+                    "secret": {"type": "string", "title": "File", "writeOnly": True, "x-multiline": True},
+                    "size": {
+                        "type": "string",
+                        "title": "Size",
+                        "enum": ["small", "large"],
+                        "default": "small",
+                    },
+                    "account": {"type": "string", "title": "Account", "description": "Its number."},
+                },
+                "required": ["method", "secret"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+
+
 class EngineRoom(PaperCloud):
     """The platform's own machines."""
 
     name = "engine-room"
     title = "Engine room"
     operator_only = True
+
+
+class Laptop(PaperCloud, Volumes):
+    """What goes for the provider of ``./infra/up`` where none is started."""
+
+    name = "local"
+    title = "This machine"
+    operator_only = True
+
+    def quotas(self) -> list[Quota]:
+        return []
 
 
 class Bare(Provider):
@@ -81,14 +132,16 @@ class Bare(Provider):
         return [Zone(zone="only")]
 
 
-for _cloud in (PaperCloud, EngineRoom):
+for _cloud in (PaperCloud, EngineRoom, Laptop, TwoWays):
     _cloud.__abstractmethods__ = frozenset()  # paper has no machines to start; nobody here starts one
 
 
 class PaperClouds:
-    """``ports.Clouds`` with the three above."""
+    """``ports.Clouds`` with those above."""
 
-    kinds: ClassVar[dict[str, type[Provider]]] = {k.name: k for k in (PaperCloud, EngineRoom, Bare)}
+    kinds: ClassVar[dict[str, type[Provider]]] = {
+        k.name: k for k in (PaperCloud, EngineRoom, Laptop, TwoWays, Bare)
+    }
 
     def names(self) -> list[str]:
         return sorted(self.kinds)
@@ -134,14 +187,22 @@ class World:
         self.vault = DictVault()
         self.used: set[str] = set()
         self.clock = FixedClock(NOON)
+        self.desk = CloudDesk(
+            clouds=PaperClouds(),
+            vault=self.vault,
+            settings=lambda provider: {"endpoint": "http://default"} if provider == "paper" else {},
+        )
         self.runtimes = RuntimesService(
             runtimes=TableRuntimeStore(self.table),
             vault=self.vault,
-            clouds=PaperClouds(),
+            clouds=self.desk,
             in_use=lambda runtime_id: runtime_id in self.used,
-            settings={"paper": {"endpoint": "http://default"}},
             clock=self.clock,
         )
+
+    def provider_for(self, who: Principal, runtime_id: str) -> Provider:
+        """The provider as a step of a job gets it."""
+        return self.desk.connect(self.runtimes.account(who, runtime_id))
 
 
 def wanted(name: str = "mine", **changes: Any) -> RuntimeRequest:

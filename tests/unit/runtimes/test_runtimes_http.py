@@ -112,9 +112,9 @@ def test_one_with_clusters_is_not_deleted(deployed: World) -> None:
 
 def test_providers_and_statistics(deployed: World) -> None:
     listed = call(app, "GET", "/v1/providers", who=ALICE).json["items"]
-    assert [provider["name"] for provider in listed] == ["bare", "engine-room", "paper"]
+    assert [provider["name"] for provider in listed] == ["bare", "engine-room", "local", "paper", "two-ways"]
     one = call(app, "GET", "/v1/providers/{name}", who=ALICE, name="paper").json
-    assert one == listed[2]
+    assert one == listed[3]
     assert one["credential_schema"]["required"] == ["secret"]
     problem(call(app, "GET", "/v1/providers/{name}", who=ALICE, name="nowhere"), 404, "not_found")
     call(app, "POST", "/v1/runtimes", who=OPERATOR, body=BODY)

@@ -127,7 +127,7 @@ def test_a_runtime_is_its_owners_and_theirs_above(world: World) -> None:
         world.runtimes.get(RIVAL, made.runtime_id)
     assert world.runtimes.list_runtimes(RIVAL).runtimes == []
     for use in (
-        world.runtimes.provider_for,
+        world.provider_for,
         world.runtimes.zones,
         world.runtimes.subnets,
         world.runtimes.delete,
@@ -144,7 +144,7 @@ def test_a_shared_one_is_used_by_all_and_edited_by_its_owner(world: World) -> No
     shared = world.runtimes.create(OPERATOR, wanted("shared", visibility="public"))
     assert world.runtimes.list_runtimes(ALICE).runtimes == [shared]
     assert world.runtimes.list_runtimes(OPERATOR).runtimes == [shared], "listed once to its owner"
-    assert world.runtimes.provider_for(ALICE, shared.runtime_id).connection.zone == "north"
+    assert world.provider_for(ALICE, shared.runtime_id).connection.zone == "north"
     assert world.runtimes.subnets(ALICE, shared.runtime_id) == [], "others' networks are not Alice's to see"
     assert world.runtimes.subnets(OPERATOR, shared.runtime_id) != []
     with pytest.raises(PermissionDenied):
@@ -204,7 +204,7 @@ def test_statistics_count_what_one_owns(world: World) -> None:
 
 def test_the_provider_has_the_credential_and_the_settings_that_hold_now(world: World) -> None:
     made = world.runtimes.create(ALICE, wanted("a", credential={"secret": SECRET, "endpoint": "http://own"}))
-    connection = world.runtimes.provider_for(ALICE, made.runtime_id).connection
+    connection = world.provider_for(ALICE, made.runtime_id).connection
     assert connection.credential == {"secret": SECRET, "endpoint": "http://own"}
     assert connection.settings == {"endpoint": "http://default"}
     assert "http://default" not in str(world.vault.secrets), "the next deployment may have another"
@@ -225,7 +225,13 @@ def test_what_a_cloud_lacks_is_said(world: World) -> None:
 
 
 def test_providers_tell_their_form(world: World) -> None:
-    assert [info.name for info in world.runtimes.providers(ALICE)] == ["bare", "engine-room", "paper"]
+    assert [info.name for info in world.runtimes.providers(ALICE)] == [
+        "bare",
+        "engine-room",
+        "local",
+        "paper",
+        "two-ways",
+    ]
     paper = world.runtimes.provider(ALICE, "paper")
     assert paper.capabilities == ["machines", "networks"]
     assert paper.credential_schema["properties"]["secret"]["writeOnly"] is True
@@ -313,7 +319,7 @@ def test_a_cluster_that_comes_while_it_is_deleted_saves_it(world: World) -> None
     with pytest.raises(Conflict):
         world.runtimes.delete(ALICE, made.runtime_id)
     assert world.runtimes.get(ALICE, made.runtime_id).status is RuntimeStatus.ACTIVE
-    world.runtimes.provider_for(ALICE, made.runtime_id)
+    world.provider_for(ALICE, made.runtime_id)
 
 
 def test_a_deletion_that_was_interrupted_is_unusable_and_can_be_finished(world: World) -> None:
@@ -323,7 +329,7 @@ def test_a_deletion_that_was_interrupted_is_unusable_and_can_be_finished(world: 
         world.runtimes.delete(ALICE, made.runtime_id)
     assert world.runtimes.get(ALICE, made.runtime_id).status is RuntimeStatus.DELETING
     for use in (
-        lambda: world.runtimes.provider_for(SYSTEM, made.runtime_id),
+        lambda: world.provider_for(SYSTEM, made.runtime_id),
         lambda: world.runtimes.edit(ALICE, made.runtime_id, RuntimePatch(name="other")),
     ):
         with pytest.raises(Conflict):

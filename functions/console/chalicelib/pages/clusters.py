@@ -21,8 +21,6 @@ from pitrix.packages.model import Form
 _A_PAGE = 30
 #: Jobs shown on a cluster's own page.
 _RECENT = 6
-#: What a button may start; deployments begin in the wizard.
-_ACTIONS = tuple(kind.value for kind in JobKind if kind is not JobKind.DEPLOY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +203,7 @@ def _allowed(cluster: Cluster) -> list[str]:
     return [
         kind.value
         for kind, (_, sources) in TRANSITIONS.items()
-        if kind.value in _ACTIONS and cluster.status in sources
+        if kind in cluster.actions and cluster.status in sources
     ]
 
 

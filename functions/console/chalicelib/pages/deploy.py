@@ -23,6 +23,7 @@ from pitrix.errors import (
     InvalidInput,
     NotFound,
     PitrixError,
+    QuotaExceeded,
     Unprocessable,
 )
 from pitrix.packages.model import FieldType, Form
@@ -56,7 +57,7 @@ def proceed(visit: Visit, app_id: str) -> Reply:
             begun = bootstrap.clusters().create(visit.who, request, locale=visit.locale)
             return visit.redirect(f"/clusters/{begun.cluster.cluster_id}")
         view = bootstrap.clusters().plan(visit.who, request, locale=visit.locale)
-    except (InvalidInput, Unprocessable, Conflict, CapabilityMissing) as error:
+    except (InvalidInput, Unprocessable, Conflict, CapabilityMissing, QuotaExceeded) as error:
         return _draw(visit, asked, filled=True, error=error)
     runtime = bootstrap.runtimes().get(visit.who, request.runtime_id)
     return render.page(
@@ -100,6 +101,7 @@ def _request(visit: Visit, asked: Asked) -> DeployRequest:
         name=visit.field("name") or None,
         runtime_id=visit.field("runtime_id"),
         answers=wizard.read(asked.form, visit.form),
+        public=visit.field("public") == "yes",
     )
 
 
@@ -117,6 +119,7 @@ def _draw(visit: Visit, asked: Asked, *, filled: bool = False, error: PitrixErro
         version=asked.version,
         runtimes=runtimes,
         runtime_id=visit.field("runtime_id", only) if filled else only,
+        public=None if asked.app.type != "vm" else visit.field("public") == "yes",
         own_name=None if _names_itself(asked.form) else (visit.field("name") if filled else ""),
         size=wizard.size_shown(asked.form, posted),
         sections=wizard.draw(

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pitrix.billing.model import Quote
 
 _A_PAGE = 24
-#: The type of packages that there are clouds for; the others are published, handed out, and not deployed yet.
-RUNNABLE = "vm"
 _VERSIONS = 20
 
 
@@ -71,7 +69,6 @@ def app_page(visit: Visit, app_id: str) -> Reply:
         shelves=shelves,
         readme=_readme(visit, app),
         price=_price(app),
-        runnable=app.type == RUNNABLE,
         charts=visit.full_url(f"/v1/repos/{app.repo_id}/charts"),
     )
 
@@ -89,13 +86,14 @@ def _readme(visit: Visit, app: App) -> str:
 
 
 def _price(app: App) -> Quote | None:
-    """What an hour costs with the package's defaults; none where a package insists on answers of its own.
+    """What an hour costs with the package's defaults; none where a package insists on answers of its own, or
+    where it takes Helm to know: the wizard says it then.
 
     Asked as the platform: prices are public, and a visitor holds no permission to ask for quotes.
     """
     from pitrix.billing.requests import QuoteRequest
 
-    if not app.latest_version_id:
+    if not app.latest_version_id or app.type != "vm":
         return None
     request = QuoteRequest(app_id=app.app_id, version_id=app.latest_version_id, answers={})
     try:

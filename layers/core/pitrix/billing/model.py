@@ -26,7 +26,7 @@ MICROS = 1_000_000
 """Micros in one major unit of any currency."""
 
 NODE_METER = "node"
-"""The meter of a cluster's machines; its dimensions are vcpu, memory_mib, volume_gib and node."""
+"""The meter of what a cluster runs; its dimensions are in ``quantities``."""
 
 EventKind = Literal["start", "stop"]
 Outcome = Literal["accepted", "duplicate", "rejected"]
@@ -191,7 +191,8 @@ class QuoteLine:
 class Quote:
     """What a cluster will cost for each hour that all its nodes run: the line sums of its invoice.
 
-    ``runtime_id`` is where it would run (empty: anywhere); prices do not differ by runtime yet.
+    ``runtime_id`` is where it would run (empty: anywhere); prices do not differ by runtime yet. ``notes`` say
+    what is not metered here, and so not in the price.
     """
 
     runtime_id: str = ""
@@ -201,6 +202,7 @@ class Quote:
     nodes: int
     lines: tuple[QuoteLine, ...]
     micros_per_hour: int
+    notes: tuple[str, ...] = ()
 
 
 _EXPONENTS: dict[int, frozenset[str]] = {

@@ -38,12 +38,13 @@ from pitrix.billing.model import (
     UsageReport,
 )
 from pitrix.billing.ports import Aggregation, EventPage, HasRuntimeId, Ledger, PriceBook, SpecSource, Stream
+from pitrix.billing.quantities import node_quantities, workload_quantities
 from pitrix.billing.rating import HOUR, HOUR_S, Usage, Used, floor_hour, floor_second
 from pitrix.billing.requests import STANDARD_PLAN, NewPlan, PlanChange, QuoteRequest, Run
 from pitrix.clock import Clock, rfc3339
 from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PitrixError, PreconditionFailed
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
-from pitrix.packages.model import ClusterSpec, RoleSpec
+from pitrix.packages.model import ClusterSpec
 
 MAX_EVENTS = 500
 MAX_REPORT_DAYS = 366
@@ -94,13 +95,6 @@ class StartedRun:
     execution_id: str
     hour: str
     rebuild: bool
-
-
-def node_quantities(role: RoleSpec) -> dict[str, int]:
-    """What one node of ``role`` is metered by: the ``quantities`` of its usage events, and of its quote."""
-    volumes = sum(volume.size_gib for volume in role.volumes)
-    quantities = {"node": 1, "vcpu": role.cpu, "memory_mib": role.memory_mib, "volume_gib": volumes}
-    return quantities | ({"gpu": role.gpu} if role.gpu else {})
 
 
 class BillingService:
@@ -512,13 +506,14 @@ class BillingService:
         """
         require(who, "billing", "quote")
         quoted = self._present(plan)
-        nodes = sum(role.machines for role in spec.roles)
+        things = [(role.machines, node_quantities(role)) for role in spec.roles]
+        things += [(1, workload_quantities(workload)) for workload in spec.workloads]
         hour = rating.total(
             {
-                f"{NODE_METER}.{name}": Used(amount * role.machines * HOUR_S, role.machines * HOUR_S)
-                for name, amount in node_quantities(role).items()
+                f"{NODE_METER}.{name}": Used(amount * count * HOUR_S, count * HOUR_S)
+                for name, amount in quantities.items()
             }
-            for role in spec.roles
+            for count, quantities in things
         )
         lines = tuple(
             QuoteLine(
@@ -536,9 +531,10 @@ class BillingService:
             plan=quoted.plan,
             plan_version=quoted.version,
             currency=quoted.currency,
-            nodes=nodes,
+            nodes=spec.copies,
             lines=lines,
             micros_per_hour=sum(line.micros_per_hour for line in lines),
+            notes=tuple(spec.unmetered),
         )
 
     def quote_request(self, who: Principal, request: QuoteRequest, *, locale: str = "en") -> Quote:
@@ -691,6 +687,14 @@ STANDARD_CHARGES = (
         unit_price_micros=4_445,
     ),
     Charge(key="volume", title="Volumes", unit="GiB-hour", dimension="volume_gib", unit_price_micros=110),
+    Charge(
+        key="pod_vcpu",
+        title="Processors of pods",
+        unit="vCPU-hour",
+        dimension="vcpu_millis",
+        units=1000,
+        unit_price_micros=40_480,
+    ),
 )
 """The first prices of the plan ``standard``, in USD micros."""
 

@@ -48,7 +48,7 @@ class DeploymentSpecs:
             raise NotFound(f"App {app_id} has no released version.")
         package = self._catalog.load_package(who, chosen)
         complete = packages.complete_answers(packages.form(package, locale), answers)
-        return packages.render(package, complete)
+        return packages.demand(package, complete)
 
     def runtime(self, who: Principal, runtime_id: str) -> HasRuntimeId:
         return self._runtimes.get(who, runtime_id)

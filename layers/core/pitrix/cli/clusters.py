@@ -33,7 +33,7 @@ def list_clusters(
         "NAME": lambda c: c["name"],
         "APP": lambda c: f"{c['app_name']} {c['version']}",
         "STATUS": state,
-        "NODES": lambda c: sum(role["count"] * (1 + role["replicas"]) for role in c["roles"]),
+        "NODES": _nodes,
         "AN HOUR": lambda c: format_money(c["micros_per_hour"], c["currency"]),
         "CREATED": lambda c: render.when(c["created_at"]),
         "ID": lambda c: c["cluster_id"],
@@ -68,6 +68,11 @@ def show(ctx: typer.Context, name: Name) -> None:
         for role in cluster["roles"]:
             what = f"{role['cpu']} CPU, {role['memory_mib']} MiB"
             cli.out.print(f"{role['role'] or 'nodes'}: {role['count']} × {what}", markup=False)
+        for each in cluster["workloads"]:
+            what = f"{each['cpu_millis'] / 1000:g} CPU, {each['memory_mib']} MiB"
+            if each["volume_gib"]:
+                what += f", {each['volume_gib']} GiB"
+            cli.out.print(f"{each['kind']} {each['name']}: {each['copies']} × {what}", markup=False)
         for door in cluster["endpoints"]:
             cli.out.print(f"{door['name']}: {door['url']}", markup=False, soft_wrap=True)
 
@@ -76,14 +81,14 @@ def show(ctx: typer.Context, name: Name) -> None:
 
 @app.command()
 def nodes(ctx: typer.Context, name: Name) -> None:
-    """List the machines of a cluster."""
+    """List the machines of a cluster, or the pods of a chart."""
     columns = {
         "NAME": lambda n: n["name"],
         "ROLE": lambda n: n["role"],
         "STATUS": lambda n: n["status"],
         "HEALTH": lambda n: n["health"],
-        "ADDRESS": lambda n: n["private_ip"],
-        "CPU": lambda n: n["cpu"],
+        "ADDRESS": lambda n: n["public_ip"] or n["private_ip"],
+        "CPU": lambda n: n["cpu"] or f"{n['cpu_millis'] / 1000:g}",
         "MEMORY MiB": lambda n: n["memory_mib"],
         "DISK GiB": lambda n: n["volume_gib"],
         "ID": lambda n: n["node_id"],
@@ -173,6 +178,13 @@ def state(cluster: Any) -> str:
     return str(cluster["transition"] or cluster["status"])
 
 
+def _nodes(cluster: Any) -> int:
+    """How many machines, or pods that keep running, a cluster has."""
+    counts = [role["count"] * (1 + role["replicas"]) for role in cluster["roles"]]
+    counts += [w["copies"] for w in cluster["workloads"] if w["kind"] != "PersistentVolumeClaim"]
+    return sum(counts)
+
+
 def pairs(texts: list[str], option: str) -> dict[str, str]:
     """``key=value`` texts as a dictionary; a key that comes twice keeps its last value.
 
@@ -197,6 +209,8 @@ def show_plan(cli: Cli, view: dict[str, Any]) -> None:
     after = format_money(view["micros_per_hour_after"], view["currency"])
     change = f"{after} an hour" if before == after else f"{before} → {after} an hour"
     cli.out.print(f"\nPrice: {change}. Nothing was done.", markup=False)
+    for note in view["plan"]["notes"]:
+        cli.out.print(f"Note: {note}", markup=False)
 
 
 def _list_of(cli: Cli, name: str, what: str, columns: dict[str, Any], *, empty: str) -> None:

@@ -36,6 +36,9 @@ def deploy(
     settings: questions.Settings = None,
     answers: questions.Answers = None,
     ask: Annotated[bool, typer.Option("--ask", help="Ask for everything, not only what is missing.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Give the machines behind its endpoints public addresses.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show the steps and the price an hour.")
     ] = False,
@@ -58,6 +61,8 @@ def deploy(
     }
     if name is not None:
         request["name"] = name
+    if public:
+        request["public"] = True
     if dry_run:
         view = cli.api.post("/clusters:plan", request)
         cli.result(view, lambda: clusters.show_plan(cli, view))

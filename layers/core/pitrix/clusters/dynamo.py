@@ -61,6 +61,12 @@ class DynamoClusters:
     def change_node(self, cluster_id: str, node_id: str, change: Callable[[Node], None]) -> Node:
         return self._change(f"CLUSTER#{cluster_id}", f"NODE#{node_id}", Node, change, _node_item)
 
+    def replace_nodes(self, cluster_id: str, nodes: Sequence[Node]) -> None:
+        kept = {node.node_id for node in nodes}
+        gone = [node for node in self.nodes(cluster_id) if node.node_id not in kept]
+        self._write([Delete(pk=f"CLUSTER#{cluster_id}", sk=f"NODE#{node.node_id}") for node in gone])
+        self._write([Put(item=_node_item(node)) for node in nodes])
+
     def claim(self, cluster: Cluster, job: Job, steps: Sequence[Step], nodes: Sequence[Node] = ()) -> None:
         new = cluster.version_no == 0
         # A plan may have more steps than a transaction takes. They are written first: without their job

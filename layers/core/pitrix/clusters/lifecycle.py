@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from pitrix.billing.model import UsageEvent
+from pitrix.billing.quantities import node_quantities, stored_quantities, workload_quantities
 from pitrix.clock import Clock
 from pitrix.clusters.model import (
     Cluster,
@@ -134,7 +135,8 @@ class JobClosing:
                 cluster.status, cluster.status_at = status, now
                 cluster.endpoints = list(doors)
             if gone:
-                cluster.holds_resources, cluster.network_id = False, None
+                cluster.holds_resources, cluster.network_id, cluster.cloud_id = False, None, None
+                cluster.security_groups = {}
 
         self._store.change_cluster(job.cluster_id, change)
 
@@ -150,42 +152,58 @@ class JobClosing:
 
 
 def usage_events(cluster: Cluster, nodes: Sequence[Node], job: Job, at: datetime) -> list[UsageEvent]:
-    """Return what is metered from ``at`` on because of ``job``: the machines while they run, the volumes
-    until the cluster is ceased. The frontgate is the platform's own and free."""
+    """Return what is metered from ``at`` on because of ``job``.
+
+    Machines are metered while they run and their volumes until the cluster is ceased; the frontgate is the
+    platform's own and free. Of a chart it is what its workloads request, of functions nothing.
+    """
+    metered = [
+        (node.node_id, *_metered(cluster, node, job.kind)) for node in nodes if _is_billed(cluster, node)
+    ]
+    for number, workload in enumerate(cluster.workloads):
+        wanted = workload_quantities(workload) if job.kind is JobKind.DEPLOY else {}
+        metered.append((f"{workload.kind}-{number}", "start" if wanted else "stop", wanted))
     return [
         UsageEvent(
-            event_id=f"{job.job_id}.{node.node_id}",
+            event_id=f"{job.job_id}.{metered_id}",
             account=cluster.account,
             cluster_id=cluster.cluster_id,
-            node_id=node.node_id,
+            node_id=metered_id,
             app_id=cluster.app_id,
             kind=kind,
             at=at,
             quantities=quantities,
         )
-        for node in nodes
-        if not node.frontgate
-        for kind, quantities in [_metered(node, job.kind)]
+        for metered_id, kind, quantities in metered
     ]
 
 
-def _metered(node: Node, kind: JobKind) -> tuple[Literal["start", "stop"], dict[str, int]]:
-    volume = {"volume_gib": node.volume_gib} if node.volume_gib else {}
+def _is_billed(cluster: Cluster, node: Node) -> bool:
+    return cluster.package_type == "vm" and not node.frontgate
+
+
+def _metered(cluster: Cluster, node: Node, kind: JobKind) -> tuple[Literal["start", "stop"], dict[str, int]]:
+    role = cluster.role(node.role)
     if kind in (JobKind.DEPLOY, JobKind.START):
-        return "start", {"vcpu": node.cpu, "memory_mib": node.memory_mib, **volume}
-    if kind is JobKind.STOP and volume:
-        return "start", {**volume, "node": 0}
+        return "start", node_quantities(role)
+    if kind is JobKind.STOP and (stored := stored_quantities(role)):
+        return "start", {**stored, "node": 0}
     return "stop", {}
 
 
 def endpoints(cluster: Cluster, nodes: Sequence[Node]) -> list[Endpoint]:
-    """Return where the application is reached: each of its doors on each node of the roles that serve it."""
+    """Return where the application is reached: each of its doors on each node of the roles that serve it.
+
+    Of charts and functions it is what the cloud said when they were deployed.
+    """
+    if cluster.package_type != "vm":
+        return cluster.endpoints
     found = []
     for name, door in cluster.endpoint_ports.items():
         for node in nodes:
             if node.frontgate or node.role not in door["roles"] or not node.private_ip:
                 continue
-            protocol, host, port = str(door["protocol"]), node.private_ip, door["port"]
+            protocol, host, port = str(door["protocol"]), node.public_ip or node.private_ip, door["port"]
             if not isinstance(port, int):
                 continue  # a reference that the answers left open: there is no number to show
             scheme = protocol if protocol.isalnum() and protocol.isascii() else "tcp"

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pitrix.packages.model import RoleSpec
+from pitrix.packages.model import RoleSpec, WorkloadSpec
 
 
 class ClusterStatus(StrEnum):
@@ -81,14 +81,22 @@ class StepKind(StrEnum):
     """What a step does; all of them are carried out in ``execution.py``."""
 
     CREATE_NETWORK = "create_network"
+    CREATE_SECURITY_GROUP = "create_security_group"
     CREATE_VOLUME = "create_volume"
     CREATE_FRONTGATE = "create_frontgate"
     CREATE_MACHINE = "create_machine"
+    GIVE_ADDRESS = "give_address"
     START_MACHINE = "start_machine"
     STOP_MACHINE = "stop_machine"
     DELETE_MACHINE = "delete_machine"
     DELETE_VOLUME = "delete_volume"
+    RELEASE_ADDRESS = "release_address"
+    DELETE_SECURITY_GROUP = "delete_security_group"
     DELETE_NETWORK = "delete_network"
+    INSTALL_RELEASE = "install_release"
+    UNINSTALL_RELEASE = "uninstall_release"
+    DEPLOY_FUNCTION = "deploy_function"
+    REMOVE_FUNCTION = "remove_function"
     SWEEP = "sweep"
     AWAIT_AGENT = "await_agent"
     PUBLISH_METADATA = "publish_metadata"
@@ -118,7 +126,10 @@ _BY_AGENT = frozenset(
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """A door of a running application: ``url`` is what a browser or client is pointed at."""
+    """A door of a running application: ``url`` is what a browser or client is pointed at.
+
+    ``node_id`` and ``role`` are empty where it is no machine's: a service of a chart, a function.
+    """
 
     name: str
     node_id: str
@@ -137,6 +148,11 @@ class Cluster:
     action that is underway and is empty otherwise; ``job_id`` is the job that holds the cluster meanwhile.
     ``roles``, ``env`` and ``endpoint_ports`` are the rendered package, kept so that later operations need
     not render it again. ``holds_resources`` is false once nothing of it is left at the cloud.
+
+    ``package_type`` says what it is at the cloud: machines (``vm``), a release (``helm``) whose pods are the
+    nodes and whose ``workloads`` are billed, or functions (``serverless``); ``cloud_id`` is the release's or
+    the functions' id there. ``security_groups`` are ids by name (see ``planning.groups``); ``public`` says
+    that machines with endpoints get public addresses.
     """
 
     cluster_id: str
@@ -150,15 +166,20 @@ class Cluster:
     version_id: str
     version: str
     runtime_id: str
+    package_type: str = "vm"
     status: ClusterStatus = ClusterStatus.PENDING
     transition: str = ""
     job_id: str | None = None
     roles: list[RoleSpec] = field(default_factory=list)
+    workloads: list[WorkloadSpec] = field(default_factory=list)
     env: dict[str, Any] = field(default_factory=dict)
     endpoint_ports: dict[str, Any] = field(default_factory=dict)
     endpoints: list[Endpoint] = field(default_factory=list)
     answers: dict[str, Any] = field(default_factory=dict)
     network_id: str | None = None
+    security_groups: dict[str, str] = field(default_factory=dict)
+    cloud_id: str | None = None
+    public: bool = False
     holds_resources: bool = True
     currency: str = "USD"
     micros_per_hour: int = 0
@@ -177,11 +198,22 @@ class Cluster:
                 return role
         raise KeyError(name)
 
+    @property
+    def actions(self) -> list[JobKind]:
+        """What it can ever be asked to do: only machines are stopped, and only agents run services."""
+        machines = self.package_type == "vm"
+        return [
+            kind for kind in JobKind if kind is not JobKind.DEPLOY and (machines or kind is JobKind.CEASE)
+        ]
+
 
 @dataclass(kw_only=True)
 class Node:
-    """One machine of a cluster. ``index`` counts from 0 inside its role; the frontgate's role is
-    ``frontgate`` and it is not billed."""
+    """One machine of a cluster, or one pod of a chart as it was found when its job ended.
+
+    ``index`` counts from 0 inside its role; the frontgate's role is ``frontgate`` and it is not billed. The
+    role of a pod is its workload, and ``cpu_millis`` (thousandths of a core) what it requests.
+    """
 
     node_id: str
     cluster_id: str
@@ -192,11 +224,15 @@ class Node:
     status: NodeStatus = NodeStatus.PENDING
     health: str = ""
     private_ip: str | None = None
+    public_ip: str | None = None
+    address_id: str | None = None
     machine_id: str | None = None
     volume_ids: list[str] = field(default_factory=list)
     agent_id: str | None = None
     cpu: int
     memory_mib: int
+    cpu_millis: int = 0
+    gpu: int = 0
     volume_gib: int = 0
     server_id: int
     version_no: int = 0
@@ -237,12 +273,16 @@ class Layer:
 
 @dataclass(kw_only=True)
 class Plan:
-    """What a job will do, to be read before it runs; ``micros_per_hour`` is the price afterwards."""
+    """What a job will do, to be read before it runs.
+
+    ``micros_per_hour`` is the price afterwards; ``notes`` say what is not in it, and what may go wrong.
+    """
 
     layers: list[Layer] = field(default_factory=list)
     digest: str = ""
     currency: str = "USD"
     micros_per_hour: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def steps(self) -> list[Step]:

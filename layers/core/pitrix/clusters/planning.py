@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from pitrix.clusters.model import Cluster, JobKind, Layer, Node, Plan, Step, StepKind
@@ -31,18 +31,35 @@ WATCH_TIMEOUT_S = 60
 HEALTH_ATTEMPTS = 30
 
 
-def deploy(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int, payload: bool) -> Plan:
-    """Return how ``cluster`` comes to life.
+#: A chart or a template of functions is slower than one machine: images are pulled, gateways are made.
+SOFTWARE_TIMEOUT_S = 1800
+#: Machines that no rule lets anybody reach from outside of their network.
+INSIDE = "inside"
+
+
+def deploy(
+    cluster: Cluster,
+    nodes: Sequence[Node],
+    *,
+    agent_deadline_s: int,
+    payload: bool,
+    offers: Collection[str] = (),
+) -> Plan:
+    """Return how a cluster of machines comes to life.
 
     Args:
         nodes: Its nodes, the frontgate among them.
         agent_deadline_s: How long a machine may take from its creation until its agent has registered.
         payload: Whether the package carries files for the machines.
+        offers: The capabilities of the cloud: some things are made only where there are such.
     """
     members = [node for node in nodes if not node.frontgate]
     frontgates = [node for node in nodes if node.frontgate]
+    addresses = "addresses" in offers
     build = _Builder()
     build.layer("network", [build.step(StepKind.CREATE_NETWORK, f"Create the network of {cluster.name}")])
+    if "security_groups" in offers:
+        build.layer("security groups", _create_groups(build, cluster))
     build.layer(
         "storage and proxy",
         [
@@ -55,6 +72,10 @@ def deploy(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int, pa
             ),
         ],
     )
+    if addresses:
+        # Only some clouds let a machine without a public address out; where the account has none left, the
+        # proxy tries without.
+        build.layer("proxy address", _give_addresses(build, frontgates, optional=True))
     build.layer("proxy online", _await_agents(build, frontgates, agent_deadline_s))
     build.layer(
         "machines",
@@ -63,6 +84,8 @@ def deploy(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int, pa
             for node in members
         ],
     )
+    if addresses and cluster.public:
+        build.layer("addresses", _give_addresses(build, [n for n in members if serves(cluster, n)]))
     build.layer("agents online", _await_agents(build, members, agent_deadline_s))
     build.layer("metadata", [build.step(StepKind.PUBLISH_METADATA, "Tell every node about the cluster")])
     if payload:
@@ -82,6 +105,22 @@ def deploy(cluster: Cluster, nodes: Sequence[Node], *, agent_deadline_s: int, pa
     _services(build, cluster, members, "start")
     _services(build, cluster, members, "init", lambda service: service.post_start_service)
     _health(build, cluster, members)
+    return build.plan(cluster)
+
+
+def deploy_software(cluster: Cluster) -> Plan:
+    """Return how a chart or a package of functions comes to life: the cloud does what agents do elsewhere."""
+    build = _Builder()
+    if cluster.package_type == "helm":
+        step = build.step(
+            StepKind.INSTALL_RELEASE, f"Install the chart of {cluster.name}", timeout_s=SOFTWARE_TIMEOUT_S
+        )
+        build.layer("release", [step])
+    else:
+        step = build.step(
+            StepKind.DEPLOY_FUNCTION, f"Deploy the functions of {cluster.name}", timeout_s=SOFTWARE_TIMEOUT_S
+        )
+        build.layer("functions", [step])
     return build.plan(cluster)
 
 
@@ -142,12 +181,12 @@ def cease(cluster: Cluster, nodes: Sequence[Node], *, running: bool) -> Plan:
     """Return how everything of a cluster is removed; stopping its services may fail without harm."""
     members = [node for node in nodes if not node.frontgate]
     build = _Builder()
-    if running:
+    if running and cluster.package_type == "vm":
         _stop_watching(build, cluster, members)
         _services(build, cluster, members, "stop", optional=True)
         _services(build, cluster, members, "destroy", optional=True)
     if cluster.holds_resources:
-        _release(build, cluster, nodes)
+        _remove(build, cluster, nodes)
     return build.plan(cluster)
 
 
@@ -160,7 +199,7 @@ def undo(kind: JobKind, cluster: Cluster, nodes: Sequence[Node]) -> Plan:
     if kind is JobKind.START:
         _power_off(build, nodes)
     else:
-        _release(build, cluster, nodes)
+        _remove(build, cluster, nodes)
     return build.plan(cluster)
 
 
@@ -221,10 +260,59 @@ def _create_volumes(build: _Builder, cluster: Cluster, members: Sequence[Node]) 
             StepKind.CREATE_VOLUME,
             f"Create a volume of {volume.size_gib} GiB for {node.name}",
             node,
-            params={"size_gib": volume.size_gib, "class": str(volume.class_ or ""), "number": number},
+            params={
+                "size_gib": volume.size_gib,
+                "class": "" if volume.class_ is None else str(volume.class_),
+                "number": number,
+            },
         )
         for node in members
         for number, volume in enumerate(cluster.role(node.role).volumes)
+    ]
+
+
+def serves(cluster: Cluster, node: Node) -> bool:
+    """Whether one of the application's endpoints is on that node."""
+    return not node.frontgate and any(node.role in door["roles"] for door in cluster.endpoint_ports.values())
+
+
+def groups(cluster: Cluster) -> dict[str, list[dict[str, Any]]]:
+    """Return the security groups of a cluster with their rules: one for each role that serves an endpoint,
+    and :data:`INSIDE` for all other machines, which nothing outside of their network reaches."""
+    found: dict[str, list[dict[str, Any]]] = {INSIDE: []}
+    for door in cluster.endpoint_ports.values():
+        port = door["port"]
+        if not isinstance(port, int):
+            continue  # a reference that the answers left open: there is no port to let anybody in at
+        rule = {"protocol": "udp" if door["protocol"] == "udp" else "tcp", "port": port}
+        for role in door["roles"]:
+            rules = found.setdefault(f"role {role}", [])
+            if rule not in rules:
+                rules.append(rule)
+    return found
+
+
+def group_of(cluster: Cluster, node: Node) -> str:
+    """Return the name of the security group that a node is in."""
+    name = f"role {node.role}"
+    return name if not node.frontgate and name in groups(cluster) else INSIDE
+
+
+def _create_groups(build: _Builder, cluster: Cluster) -> list[Step]:
+    return [
+        build.step(
+            StepKind.CREATE_SECURITY_GROUP,
+            f"Let in {', '.join(str(rule['port']) for rule in rules) or 'nobody'} ({name})",
+            params={"group": name, "rules": rules, "number": number},
+        )
+        for number, (name, rules) in enumerate(groups(cluster).items())
+    ]
+
+
+def _give_addresses(build: _Builder, nodes: Iterable[Node], *, optional: bool = False) -> list[Step]:
+    return [
+        build.step(StepKind.GIVE_ADDRESS, f"Give {node.name} a public address", node, optional=optional)
+        for node in nodes
     ]
 
 
@@ -331,8 +419,33 @@ def _power_off(build: _Builder, nodes: Sequence[Node]) -> None:
     )
 
 
-def _release(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:
+def _remove(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:
     """Add what removes every resource that is known of, and then a search for those that are not."""
+    if cluster.cloud_id and cluster.package_type == "helm":
+        step = build.step(
+            StepKind.UNINSTALL_RELEASE, f"Remove the chart of {cluster.name}", timeout_s=SOFTWARE_TIMEOUT_S
+        )
+        build.layer("release", [step])
+    elif cluster.cloud_id:
+        step = build.step(
+            StepKind.REMOVE_FUNCTION, f"Remove the functions of {cluster.name}", timeout_s=SOFTWARE_TIMEOUT_S
+        )
+        build.layer("functions", [step])
+    _remove_machines(build, cluster, nodes)
+    build.layer(
+        "search", [build.step(StepKind.SWEEP, "Look for anything of this cluster that is left at the cloud")]
+    )
+
+
+def _remove_machines(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:
+    build.layer(
+        "addresses",
+        [
+            build.step(StepKind.RELEASE_ADDRESS, f"Give back the address of {node.name}", node)
+            for node in nodes
+            if node.address_id
+        ],
+    )
     build.layer(
         "machines",
         [
@@ -354,19 +467,24 @@ def _release(build: _Builder, cluster: Cluster, nodes: Sequence[Node]) -> None:
             for volume_id in node.volume_ids
         ],
     )
-    if cluster.network_id:
-        build.layer(
-            "network",
-            [
-                build.step(
-                    StepKind.DELETE_NETWORK, "Delete the network", params={"network_id": cluster.network_id}
-                )
-            ],
-        )
     build.layer(
-        "search", [build.step(StepKind.SWEEP, "Look for anything of this cluster that is left at the cloud")]
+        "security groups",
+        [
+            build.step(
+                StepKind.DELETE_SECURITY_GROUP,
+                f"Delete the security group of {name}",
+                params={"security_group_id": group_id},
+            )
+            for name, group_id in cluster.security_groups.items()
+        ],
     )
+    if cluster.network_id:
+        step = build.step(
+            StepKind.DELETE_NETWORK, "Delete the network", params={"network_id": cluster.network_id}
+        )
+        build.layer("network", [step])
 
 
 def _size(node: Node) -> str:
-    return f"{node.cpu} CPU, {node.memory_mib} MiB"
+    gpu = f", {node.gpu} GPU" if node.gpu else ""
+    return f"{node.cpu} CPU, {node.memory_mib} MiB{gpu}"

@@ -45,6 +45,10 @@ class ClusterStore(Protocol):
 
     def change_node(self, cluster_id: str, node_id: str, change: Callable[[Node], None]) -> Node: ...
 
+    def replace_nodes(self, cluster_id: str, nodes: Sequence[Node]) -> None:
+        """Make these the nodes of a cluster, instead of those that it has."""
+        ...
+
     def claim(self, cluster: Cluster, job: Job, steps: Sequence[Step], nodes: Sequence[Node] = ()) -> None:
         """Store a job with its steps and make it the one that holds the cluster, or store nothing.
 

@@ -11,13 +11,17 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class DeployRequest:
-    """What a user sends to deploy an application; ``answers`` are those to the version's form."""
+    """What a user sends to deploy an application; ``answers`` are those to the version's form.
+
+    With ``public`` the machines behind its endpoints get public addresses, where the cloud has some.
+    """
 
     app_id: str
     runtime_id: str
     version_id: str | None = None
     name: str | None = None
     answers: dict[str, Any] = field(default_factory=dict)
+    public: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

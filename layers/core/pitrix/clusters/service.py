@@ -18,7 +18,7 @@ from pitrix import ids
 from pitrix.billing.model import Quote
 from pitrix.catalog.model import App, Version
 from pitrix.clock import Clock
-from pitrix.clusters import planning
+from pitrix.clusters import placement, planning
 from pitrix.clusters.model import (
     TRANSITIONS,
     Cluster,
@@ -36,13 +36,25 @@ from pitrix.clusters.ports import ClusterStore, StateMachines
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.clusters.sweeping import start
 from pitrix.clusters.views import plan_without_secrets, steps_without_secrets, without_secrets
-from pitrix.errors import Conflict, FieldError, InvalidInput, NotFound, PreconditionFailed, Unprocessable
+from pitrix.errors import (
+    CapabilityMissing,
+    Conflict,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    PreconditionFailed,
+    ProviderError,
+    QuotaExceeded,
+    ServiceUnavailable,
+    Unprocessable,
+)
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
 from pitrix.packages import service as packages
 from pitrix.packages.model import ClusterSpec, Package, RoleSpec
 from pitrix.repos.model import Repo
-from pitrix.runtimes.model import Runtime
+from pitrix.runtimes.model import ProviderInfo, Runtime
+from providers.resources import Quota
 
 #: A plan larger than this is refused: a job's execution ends at 25,000 events (Step Functions quota), and a
 #: machine of a deployment takes up to 300 of them.
@@ -54,7 +66,8 @@ _log = logging.getLogger("pitrix.clusters")
 
 @dataclass(frozen=True, kw_only=True)
 class PlanView:
-    """A preview: the plan, and the price an hour before and after it."""
+    """A preview: the plan, and the price an hour before and after it; what else is to be known is in the
+    plan's ``notes``."""
 
     plan: Plan
     micros_per_hour_before: int
@@ -79,6 +92,24 @@ class Catalog(Protocol):
     def count_deployment(self, who: Principal, app_id: str, cluster_id: str) -> None: ...
 
 
+class Clouds(Protocol):
+    """What clusters ask of the runtimes."""
+
+    def usable(self, who: Principal, runtime_id: str) -> Runtime: ...
+    def provider(self, who: Principal, name: str) -> ProviderInfo: ...
+    def quotas(self, who: Principal, runtime_id: str) -> list[Quota]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """A deployment that could begin. ``warnings`` say why its cloud would refuse it."""
+
+    cluster: Cluster
+    nodes: list[Node]
+    plan: Plan
+    warnings: list[str]
+
+
 class ClusterService:
     """See the module."""
 
@@ -87,7 +118,7 @@ class ClusterService:
         *,
         store: ClusterStore,
         catalog: Catalog,
-        runtime: Callable[[Principal, str], Runtime],
+        clouds: Callable[[], Clouds],
         repo: Callable[[str], Repo | None],
         quote: Callable[[Principal, ClusterSpec, Runtime], Quote],
         machines: StateMachines,
@@ -97,7 +128,7 @@ class ClusterService:
     ) -> None:
         self._store = store
         self._catalog = catalog
-        self._runtime = runtime
+        self._clouds = clouds
         self._repo = repo
         self._quote = quote
         self._machines = machines
@@ -117,8 +148,11 @@ class ClusterService:
             InvalidInput: an answer is wrong; names each.
             NotFound: no such app, version or runtime, for this user.
             Unprocessable: the version cannot be deployed.
+            CapabilityMissing: the runtime's cloud does not offer what the application needs.
         """
-        _, _, plan = self._prepare(who, request, locale)
+        prepared = self._prepare(who, request, locale)
+        plan = prepared.plan
+        plan.notes += prepared.warnings
         return PlanView(
             plan=plan,
             micros_per_hour_before=0,
@@ -127,8 +161,15 @@ class ClusterService:
         )
 
     def create(self, who: Principal, request: DeployRequest, *, locale: str = "en") -> Deployment:
-        """Begin to deploy an application; the job tells how it goes. Raises as :meth:`plan` does."""
-        cluster, nodes, plan = self._prepare(who, request, locale)
+        """Begin to deploy an application; the job tells how it goes. Raises as :meth:`plan` does.
+
+        Raises:
+            QuotaExceeded: the cloud account has no room for it.
+        """
+        prepared = self._prepare(who, request, locale)
+        cluster, nodes, plan = prepared.cluster, prepared.nodes, prepared.plan
+        if prepared.warnings:
+            raise QuotaExceeded(" ".join(prepared.warnings))
         job = self._new_job(who, cluster, JobKind.DEPLOY, plan, {})
         cluster.transition, cluster.job_id = TRANSITIONS[JobKind.DEPLOY][0], job.job_id
         self._store.claim(cluster, job, plan.steps, nodes)
@@ -138,9 +179,7 @@ class ClusterService:
             _log.exception("a deployment of app %s was not counted", cluster.app_id)
         return Deployment(cluster=without_secrets(cluster), job=self._start(job))
 
-    def _prepare(
-        self, who: Principal, request: DeployRequest, locale: str
-    ) -> tuple[Cluster, list[Node], Plan]:
+    def _prepare(self, who: Principal, request: DeployRequest, locale: str) -> _Prepared:
         require(who, "clusters", "create")
         app = self._catalog.get_app(who, request.app_id)
         version_id = request.version_id or app.latest_version_id
@@ -151,18 +190,49 @@ class ClusterService:
             raise Unprocessable(
                 f"Version {version.name} is {version.status}; only released ones are deployed."
             )
-        runtime = self._runtime(who, request.runtime_id)
+        runtime = self._clouds().usable(who, request.runtime_id)
         self._check_placement(app, runtime)
         package = self._catalog.load_package(who, version_id)
-        spec = self._render(package, request, locale)
+        answers = packages.aimed(package, request.answers, provider=runtime.provider)
+        complete = packages.complete_answers(packages.form(package, locale), answers)
+        cloud = self._clouds().provider(who, runtime.provider)
+        if why := placement.unfit(package, cloud.title, cloud.capabilities, public=request.public):
+            raise CapabilityMissing(f"{why}.")
+        spec = packages.demand(package, complete)
+        if package.type == "vm":
+            _check_machines(spec)
+        if why := placement.unkept(spec, cloud.title, cloud.capabilities):
+            raise CapabilityMissing(f"{app.title or app.name} cannot be deployed there: {why}.")
+        cluster = self._new_cluster(who, request, app, version, runtime, package, spec, answers)
         quote = self._quote(who, spec, runtime)
-        cluster = self._new_cluster(who, request, app, version, runtime, spec)
         cluster.currency, cluster.micros_per_hour = quote.currency, quote.micros_per_hour
-        nodes = new_nodes(cluster)
-        plan = planning.deploy(
-            cluster, nodes, agent_deadline_s=self._agent_deadline_s, payload=bool(package.payload)
+        nodes = new_nodes(cluster) if cluster.package_type == "vm" else []
+        plan = self._plan(cluster, nodes, package, cloud)
+        plan.notes += quote.notes
+        return _Prepared(
+            cluster=cluster, nodes=nodes, plan=plan, warnings=self._room(who, runtime, nodes, plan)
         )
-        return cluster, nodes, plan
+
+    def _plan(self, cluster: Cluster, nodes: list[Node], package: Package, cloud: ProviderInfo) -> Plan:
+        if cluster.package_type != "vm":
+            return planning.deploy_software(cluster)
+        return planning.deploy(
+            cluster,
+            nodes,
+            agent_deadline_s=self._agent_deadline_s,
+            payload=bool(package.payload),
+            offers=cloud.capabilities,
+        )
+
+    def _room(self, who: Principal, runtime: Runtime, nodes: list[Node], plan: Plan) -> list[str]:
+        """Say what the account has no room for; a cloud that does not answer now is noted in the plan."""
+        if not nodes:
+            return []
+        try:
+            return placement.shortfalls(nodes, self._clouds().quotas(who, runtime.runtime_id))
+        except (ProviderError, ServiceUnavailable) as error:
+            plan.notes.append(f"The account's quotas could not be asked for now: {error.detail}")
+            return []
 
     def _check_placement(self, app: App, runtime: Runtime) -> None:
         """Refuse a runtime that the app's repository does not allow its apps to run on."""
@@ -171,16 +241,6 @@ class ClusterService:
         if why:
             raise Unprocessable(f"Runtime {runtime.name} cannot run {app.title or app.name}: {why}.")
 
-    def _render(self, package: Package, request: DeployRequest, locale: str) -> ClusterSpec:
-        answers = packages.complete_answers(packages.form(package, locale), request.answers)
-        spec = packages.render(package, answers)
-        machines = sum(role.machines for role in spec.roles)
-        if machines == 0:
-            raise InvalidInput("These answers ask for no machine at all; give at least one role a count.")
-        if machines > MAX_NODES:
-            raise InvalidInput(f"These answers ask for {machines} machines; {MAX_NODES} is the most.")
-        return spec
-
     def _new_cluster(
         self,
         who: Principal,
@@ -188,7 +248,9 @@ class ClusterService:
         app: App,
         version: Version,
         runtime: Runtime,
+        package: Package,
         spec: ClusterSpec,
+        answers: Mapping[str, Any],
     ) -> Cluster:
         name = (request.name or spec.name or app.name).strip()
         if not 1 <= len(name) <= _NAME_LENGTH:
@@ -206,13 +268,16 @@ class ClusterService:
             version_id=version.version_id,
             version=version.name,
             runtime_id=runtime.runtime_id,
+            package_type=package.type,
+            public=request.public,
             roles=spec.roles,
+            workloads=spec.workloads,
             env=spec.env,
             endpoint_ports={
                 name: {"port": door.port, "protocol": door.protocol, "roles": door.roles}
                 for name, door in spec.endpoints.items()
             },
-            answers=request.answers,
+            answers=dict(answers),
             created_at=now,
             status_at=now,
         )
@@ -314,6 +379,9 @@ class ClusterService:
         require(who, "clusters", "operate")
         cluster = self._get(who, cluster_id)
         kind = _action(action)
+        if kind not in cluster.actions:
+            offered = " or ".join(each.value for each in cluster.actions)
+            raise Unprocessable(f"{cluster.name} has no machines, so it cannot {action}; it can {offered}.")
         if cluster.job_id is not None:
             raise Conflict(
                 f"{cluster.name} is {cluster.transition} (job {cluster.job_id}); wait for that job to end."
@@ -440,6 +508,14 @@ class ClusterService:
         return job
 
 
+def _check_machines(spec: ClusterSpec) -> None:
+    machines = sum(role.machines for role in spec.roles)
+    if machines == 0:
+        raise InvalidInput("These answers ask for no machine at all; give at least one role a count.")
+    if machines > MAX_NODES:
+        raise InvalidInput(f"These answers ask for {machines} machines; {MAX_NODES} is the most.")
+
+
 def new_nodes(cluster: Cluster) -> list[Node]:
     """Return the nodes that a cluster's roles ask for, replicas under ``<role>-replica``, frontgate last."""
     nodes: list[Node] = []
@@ -474,6 +550,7 @@ def _node(cluster: Cluster, role: RoleSpec, name: str, index: int, server_id: in
         name=f"{name or 'node'}-{index + 1}",
         cpu=role.cpu,
         memory_mib=role.memory_mib,
+        gpu=role.gpu,
         volume_gib=sum(volume.size_gib for volume in role.volumes),
         server_id=server_id,
     )

@@ -466,8 +466,31 @@ class RoleSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkloadSpec:
+    """What a chart runs, as its manifests ask for it; sizes are those of one copy.
+
+    Attributes:
+        kind: ``Deployment``, ``StatefulSet``, ``DaemonSet``, …, or ``PersistentVolumeClaim`` for storage
+            that belongs to none of them.
+        copies: How many run at the same time; of a ``DaemonSet`` one, as the nodes are not known.
+        cpu_millis: What its containers request, in thousandths of a core.
+        memory_mib: What its containers request, in MiB.
+        volume_gib: What it claims, in GiB.
+    """
+
+    kind: str
+    name: str
+    copies: int = 1
+    cpu_millis: int = 0
+    memory_mib: int = 0
+    volume_gib: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterSpec:
     """What to build: the template rendered with complete answers, and validated.
+
+    A package that becomes no machines has no roles but ``workloads``, or neither.
 
     Attributes:
         name: Name of the cluster; may be empty.
@@ -478,6 +501,7 @@ class ClusterSpec:
         advanced_actions: Of the whole cluster; a role may allow more.
         health_check, monitor: The cluster's own, already handed to the roles that have none.
         metadata: Custom metadata of the package.
+        unmetered: What of it is not metered, and so not in its price, in sentences for a user.
         other: Keys of the rendered file that this version of Pitrix keeps but does not act on.
     """
 
@@ -485,6 +509,8 @@ class ClusterSpec:
     description: str = ""
     subnet: str = ""
     roles: list[RoleSpec] = field(default_factory=list)
+    workloads: list[WorkloadSpec] = field(default_factory=list)
+    unmetered: list[str] = field(default_factory=list)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     env: dict[str, Any] = field(default_factory=dict)
@@ -500,6 +526,12 @@ class ClusterSpec:
     display_tabs: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> int:
+        """How many machines, or pods that keep running, this is."""
+        pods = sum(each.copies for each in self.workloads if each.kind != "PersistentVolumeClaim")
+        return pods + sum(role.machines for role in self.roles)
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name.

@@ -58,6 +58,27 @@ class PackageFormat(Protocol):
         """
         ...
 
+    def demand(self, package: Package, answers: Mapping[str, Any], name: str) -> ClusterSpec:
+        """What complete answers ask of a cloud, whatever the kind of package: what is quoted and metered.
+
+        Args:
+            name: Of the cluster, release or function.
+
+        Raises:
+            PackageInvalid: The filled-in template is not valid.
+            ServiceUnavailable: A tool that it takes is missing on this machine.
+        """
+        ...
+
+    def aimed(self, package: Package, answers: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
+        """Answers (not complete ones) with what a cloud settles filled in.
+
+        Raises:
+            CapabilityMissing: The package has nothing for that cloud.
+            InvalidInput: An answer is for another one.
+        """
+        ...
+
     def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
         """What complete answers become, as files to look at.
 

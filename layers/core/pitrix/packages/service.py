@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pitrix.errors import FieldError, InvalidInput, NotFound, PackageInvalid, TooLarge
+from pitrix.errors import CapabilityMissing, FieldError, InvalidInput, NotFound, PackageInvalid, TooLarge
 from pitrix.packages import archive, ports
 from pitrix.packages.formats.helm import ignore as helm_ignore
 from pitrix.packages.forms import answers as forms
@@ -31,10 +31,14 @@ from pitrix.packages.model import (
 )
 
 __all__ = [
+    "aimed",
     "build",
+    "chart",
+    "code_archive",
     "complete_answers",
     "complete_service_params",
     "default_answers",
+    "demand",
     "form",
     "lint",
     "manifests",
@@ -186,6 +190,57 @@ def render(
         PackageInvalid: The filled-in template is not valid.
     """
     return ports.get(package.type).render(package, answers, links or {})
+
+
+def demand(package: Package, answers: Mapping[str, Any], *, name: str = "") -> ClusterSpec:
+    """What complete answers ask of a cloud: machines, workloads of a chart, or what is not metered here.
+
+    Args:
+        name: Of the cluster, release or function; the package's own when it is empty.
+
+    Raises:
+        PackageInvalid: The filled-in template is not valid.
+        ServiceUnavailable: A tool that it takes is missing on this machine.
+    """
+    return ports.get(package.type).demand(package, answers, name or release_name(package))
+
+
+def aimed(package: Package, answers: Mapping[str, Any], *, provider: str) -> Mapping[str, Any]:
+    """Answers (not complete ones) with what the cloud settles filled in: a package may be for several.
+
+    Raises:
+        CapabilityMissing: The package has nothing for that cloud.
+        InvalidInput: An answer is for another one.
+    """
+    return ports.get(package.type).aimed(package, answers, provider)
+
+
+def chart(package: Package, answers: Mapping[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """What Helm installs for complete answers: the chart's ``.tgz``, and the values that differ from its own.
+
+    Raises:
+        CapabilityMissing: The package is no chart.
+    """
+    from pitrix.packages.formats.helm.format import HelmFormat
+
+    found = ports.get(package.type)
+    if not isinstance(found, HelmFormat):
+        raise CapabilityMissing(f"{package.name} is no Helm chart.")
+    return archive.write(package.files, package.name), found.values(package, answers)
+
+
+def code_archive(package: Package) -> bytes:
+    """The files of a package as a zip archive, which clouds take code in; the same files, the same bytes."""
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as files:
+        for path in sorted(package.files):
+            member = zipfile.ZipInfo(path)  # of 1980: no clock gets into the bytes
+            member.external_attr, member.compress_type = 0o644 << 16, zipfile.ZIP_DEFLATED
+            files.writestr(member, package.files[path])
+    return packed.getvalue()
 
 
 def manifests(package: Package, answers: Mapping[str, Any], *, name: str) -> list[Manifest]:

@@ -7,6 +7,7 @@ pk                      sk              what it is
 ======================  ==============  ======================================================================
 ``RUNTIME#<id>``        ``RUNTIME``     the runtime; g1 ``RUNTIMES`` by owner path and name, g2 ``PUBLIC`` by
                                         name if everybody may use it
+``RUNTIME#<id>``        ``ANSWER#<q>``  what the cloud answered to a question, kept for a few minutes
 ``NAMES#<owner path>``  ``<folded>``    claim of a name
 ======================  ==============  ======================================================================
 
@@ -16,13 +17,18 @@ below it and nobody else. Never decides who may see what: ``service.py`` does.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any, Final
 
 from pitrix.runtimes.model import Runtime
 from pitrix.runtimes.ports import RuntimePage
 from pitrix.table import Delete, Item, Page, Put, Table, Write, pack, unpack
+
+#: Bytes of JSON; DynamoDB takes items of 400 KB, and keeps text as UTF-8.
+_LONGEST_ANSWER: Final = 300_000
 
 
 class TableRuntimeStore:
@@ -57,6 +63,20 @@ class TableRuntimeStore:
 
     def all_owned(self, owner_path: str) -> Iterable[Runtime]:
         return map(_runtime, self._table.query_all("RUNTIMES", index="g1", prefix=owner_path))
+
+    def answer(self, runtime: Runtime, question: str, *, now_s: int) -> Any | None:
+        item = self._table.get(f"RUNTIME#{runtime.runtime_id}", f"ANSWER#{question}")
+        # The table drops what is past its time some day; until then it is not to be used.
+        if item is None or (item.expires_at or 0) <= now_s or item.data["revision"] != runtime.revision:
+            return None
+        return json.loads(item.data["answer"])
+
+    def keep_answer(self, runtime: Runtime, question: str, answer: Any, *, until_s: int) -> None:
+        text = json.dumps(answer, ensure_ascii=False)
+        if len(text.encode()) > _LONGEST_ANSWER:
+            return
+        pk, data = f"RUNTIME#{runtime.runtime_id}", {"revision": runtime.revision, "answer": text}
+        self._table.put(Item(pk=pk, sk=f"ANSWER#{question}", data=data, expires_at=until_s))
 
 
 def _item(runtime: Runtime) -> Item:

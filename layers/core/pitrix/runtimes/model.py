@@ -68,6 +68,19 @@ class RuntimeRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A cloud account that is asked something, without ``zone`` in its default one.
+
+    Its credential is the one kept as ``secret_name``, or, being tried, the one given here.
+    """
+
+    provider: str
+    zone: str = ""
+    secret_name: str = ""
+    credential: dict[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckRequest:
     """An account to be tried without keeping anything."""
 
@@ -110,7 +123,8 @@ class ProviderInfo:
     """A cloud that can be connected.
 
     ``credential_schema`` is JSON Schema (2020-12) for ``credential``; a form is drawn from it, and what is
-    ``writeOnly`` in it is a secret. ``operator_only`` tells that not everybody may connect one.
+    ``writeOnly`` in it is a secret. Several ways to sign in are a ``oneOf``, told apart by the ``const`` of
+    ``method`` (``providers.base.ways``). ``operator_only`` tells that not everybody may connect one.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""What can be done with runtimes: connect a cloud account, look into it, hand out its provider, let it go.
+"""What can be done with runtimes: connect a cloud account, look into it, let it go.
 
-Owns who may see and use which account, and the order of writes that keeps a credential from outliving its
-runtime. Never returns or logs a credential, and never imports a cloud: ``providers`` does, when asked.
+Owns who may see and use which account, the order of writes that keeps a credential from outliving its
+runtime, and for how long a cloud's answer is good. Never reads, returns or logs a credential, and never
+speaks to a cloud: ``ports.CloudCalls`` does, where that cloud's SDK is.
 
 Two guards against a tenant who would use the platform's own network position: a provider that is
 ``operator_only`` is connected by an operator alone, and the addresses in a credential are the provider's to
@@ -14,13 +15,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final, TypeVar
+
+import msgspec
 
 from pitrix import ids
 from pitrix.clock import Clock
 from pitrix.errors import (
     Conflict,
-    CredentialInvalid,
     FieldError,
     InvalidInput,
     NotFound,
@@ -29,7 +32,9 @@ from pitrix.errors import (
 )
 from pitrix.identity.model import ROOT_PATH, Principal, require
 from pitrix.paging import chain
+from pitrix.runtimes import credentials
 from pitrix.runtimes.model import (
+    Account,
     Check,
     CheckRequest,
     ProviderInfo,
@@ -40,12 +45,17 @@ from pitrix.runtimes.model import (
     Statistics,
     ZoneInfo,
 )
-from pitrix.runtimes.ports import Clouds, CredentialVault, RuntimePage, RuntimeStore
-from providers.base import Provider
-from providers.resources import Connection, MachineType, Network
+from pitrix.runtimes.ports import CloudCalls, CredentialVault, RuntimePage, RuntimeStore
+from providers.resources import Image, MachineType, Network, Quota
+
+T = TypeVar("T")
 
 _NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,58}[^\W_])?")
 _LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+#: Seconds for which what a cloud said of its zones, sizes, images and networks is told again.
+ANSWER_KEPT_S: Final = 180
+#: Seconds after an edit in which some function may still use the credential of before (`pitrix.vault`).
+_UNSETTLED_S: Final = 90
 
 
 class RuntimesService:
@@ -53,9 +63,6 @@ class RuntimesService:
 
     Args:
         in_use: Whether clusters are on a runtime; the clusters context answers.
-        settings: The deployment's own values for each provider (``Connection.settings``), such as
-            ``{"local": {"endpoint": "http://127.0.0.1:4580"}}``. They are not kept: the next deployment
-            may have others.
     """
 
     def __init__(
@@ -63,16 +70,14 @@ class RuntimesService:
         *,
         runtimes: RuntimeStore,
         vault: CredentialVault,
-        clouds: Clouds,
+        clouds: CloudCalls,
         in_use: Callable[[str], bool],
-        settings: Mapping[str, Mapping[str, str]],
         clock: Clock,
     ) -> None:
         self._runtimes = runtimes
         self._vault = vault
         self._clouds = clouds
         self._in_use = in_use
-        self._settings = settings
         self._clock = clock
 
     # --- clouds ------------------------------------------------------------------------------------------
@@ -80,7 +85,7 @@ class RuntimesService:
     def providers(self, who: Principal) -> list[ProviderInfo]:
         """The clouds that can be connected, by name."""
         require(who, "runtimes", "read")
-        return [_info(self._clouds.get(name)) for name in self._clouds.names()]
+        return self._clouds.providers()
 
     def provider(self, who: Principal, name: str) -> ProviderInfo:
         """One cloud.
@@ -89,7 +94,7 @@ class RuntimesService:
             NotFound: there is none of that name.
         """
         require(who, "runtimes", "read")
-        return _info(self._clouds.get(name))
+        return self._clouds.provider(name)
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -136,16 +141,14 @@ class RuntimesService:
 
     # --- looking into the account ------------------------------------------------------------------------
 
-    def provider_for(self, who: Principal, runtime_id: str) -> Provider:
-        """The provider of a runtime, connected with its credential.
+    def account(self, who: Principal, runtime_id: str) -> Account:
+        """The account behind a runtime, for whoever connects to it; holds no credential but its name.
 
         Raises:
             NotFound: there is no such runtime for the caller.
             Conflict: it is not active: its creation or deletion was interrupted.
         """
-        runtime = self.get(who, runtime_id)
-        _refuse_inactive(runtime)
-        return self._connect(runtime.provider, runtime.zone, self._vault.get(runtime.secret_name))
+        return _account(self.usable(who, runtime_id))
 
     def usable(self, who: Principal, runtime_id: str) -> Runtime:
         """One runtime that something may be deployed to.
@@ -159,19 +162,30 @@ class RuntimesService:
         return runtime
 
     def zones(self, who: Principal, runtime_id: str) -> list[ZoneInfo]:
-        """The zones of the account, asked of the cloud."""
-        return _zones(self.provider_for(who, runtime_id))
+        """The zones of the account, as the cloud told them in the last minutes."""
+        runtime = self.usable(who, runtime_id)
+        return self._asked(runtime, "zones", self._clouds.zones, list[ZoneInfo])
 
     def machine_types(self, who: Principal, runtime_id: str) -> list[MachineType]:
-        """The machine sizes on offer in the runtime's zone, asked of the cloud.
+        """The machine sizes on offer in the runtime's zone, as the cloud told them in the last minutes.
 
         Raises:
             CapabilityMissing: the cloud has no machines.
         """
-        return self.provider_for(who, runtime_id).machines.machine_types()
+        runtime = self.usable(who, runtime_id)
+        return self._asked(runtime, "machine-types", self._clouds.machine_types, list[MachineType])
+
+    def machine_images(self, who: Principal, runtime_id: str) -> list[Image]:
+        """What machines may boot from, the default first, as the cloud told it in the last minutes.
+
+        Raises:
+            CapabilityMissing: the cloud has no machines.
+        """
+        runtime = self.usable(who, runtime_id)
+        return self._asked(runtime, "machine-images", self._clouds.machine_images, list[Image])
 
     def subnets(self, who: Principal, runtime_id: str) -> list[Network]:
-        """The networks in the account that the caller may choose, asked of the cloud.
+        """The networks in the account that the caller may choose, as the cloud told them in the last minutes.
 
         On a runtime that somebody shared there are none: what is in the account belongs to others, and every
         cluster there gets a network of its own.
@@ -179,9 +193,18 @@ class RuntimesService:
         Raises:
             CapabilityMissing: the cloud has no networks.
         """
-        runtime = self.get(who, runtime_id)
-        provider = self.provider_for(who, runtime_id)
-        return provider.networks.list_networks({}) if who.owns(runtime.owner_path) else []
+        runtime = self.usable(who, runtime_id)
+        if not who.owns(runtime.owner_path):
+            return []
+        return self._asked(runtime, "subnets", self._clouds.subnets, list[Network])
+
+    def quotas(self, who: Principal, runtime_id: str) -> list[Quota]:
+        """The account's limits on machines and what they use, asked of the cloud now.
+
+        Raises:
+            CapabilityMissing: the cloud has no machines.
+        """
+        return self._clouds.quotas(self.account(who, runtime_id))
 
     # --- connecting --------------------------------------------------------------------------------------
 
@@ -194,7 +217,8 @@ class RuntimesService:
             PermissionDenied: an operator's provider.
         """
         require(who, "runtimes", "create")
-        return self._checked(who, request.provider, request.zone, request.credential)
+        account = Account(provider=request.provider, zone=request.zone, credential=request.credential)
+        return self._checked(who, account)
 
     def create(self, who: Principal, request: RuntimeRequest) -> Runtime:
         """Connect an account: its credential is tried, put in the vault, and never seen again.
@@ -209,7 +233,8 @@ class RuntimesService:
         if request.visibility == "public":
             _only_operator(who, "share a runtime with everybody")
         _check_fields(request.name, request.description, request.labels)
-        checked = self._checked(who, request.provider, request.zone, request.credential)
+        account = Account(provider=request.provider, zone=request.zone, credential=request.credential)
+        checked = self._checked(who, account)
         now = self._clock.now()
         runtime = Runtime(
             runtime_id=ids.new("rt"),
@@ -301,36 +326,44 @@ class RuntimesService:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _connect(self, provider: str, zone: str, credential: Mapping[str, str]) -> Provider:
-        settings = self._settings.get(provider, {})
-        return self._clouds.connect(provider, Connection(zone=zone, credential=credential, settings=settings))
+    def _asked(self, runtime: Runtime, question: str, ask: Callable[[Account], T], kind: type[T]) -> T:
+        """What the cloud answered to a question in the last minutes, or answers now."""
+        now = self._clock.now()
+        kept = self._runtimes.answer(runtime, question, now_s=int(now.timestamp()))
+        if kept is not None:
+            return msgspec.convert(kept, kind)
+        answer = ask(_account(runtime))
+        edited = runtime.updated_at > runtime.created_at
+        if not edited or now - runtime.updated_at >= timedelta(seconds=_UNSETTLED_S):
+            until_s = int(now.timestamp()) + ANSWER_KEPT_S
+            self._runtimes.keep_answer(runtime, question, msgspec.to_builtins(answer), until_s=until_s)
+        return answer
 
-    def _checked(self, who: Principal, provider: str, zone: str, credential: Mapping[str, str]) -> Check:
+    def _checked(self, who: Principal, account: Account) -> Check:
+        """What the cloud says to an account.
+
+        Raises:
+            InvalidInput, PermissionDenied, CredentialInvalid: as for ``create``.
+        """
         try:
-            kind = self._clouds.get(provider)
+            provider = self._clouds.provider(account.provider)
         except NotFound as error:
             raise InvalidInput(error.detail, errors=[FieldError("provider", error.detail)]) from None
-        if kind.operator_only:
-            _only_operator(who, f"connect a runtime of the provider {provider!r}")
-        _check_credential(kind.credential_schema, credential)
-        if not zone:
-            zones = self._connect(provider, zone, credential).zones()
-            if not zones:
-                raise CredentialInvalid("The cloud accepts the credential, but it opens no zone.")
-            zone = zones[0].zone
-        connected = self._connect(provider, zone, credential)
-        connected.validate_credential()
-        return Check(valid=True, zone=zone, zones=_zones(connected))
+        if provider.operator_only:
+            _only_operator(who, f"connect a runtime of the provider {account.provider!r}")
+        if not account.secret_name:
+            _refuse(credentials.problems(provider.credential_schema, account.credential))
+        return self._clouds.check(account)
 
     def _zone_after(self, who: Principal, runtime: Runtime, patch: RuntimePatch) -> str:
         """The zone a runtime is in after a patch, when the cloud accepts it with the credential."""
         zone = patch.zone or runtime.zone
         if zone != runtime.zone:
             self._refuse_if_used(runtime.runtime_id)
-        credential = patch.credential
-        if credential is None:
-            credential = dict(self._vault.get(runtime.secret_name))
-        return self._checked(who, runtime.provider, zone, credential).zone
+        account = replace(_account(runtime), zone=zone)
+        if patch.credential is not None:
+            account = replace(account, secret_name="", credential=patch.credential)
+        return self._checked(who, account).zone
 
     def _owned(self, who: Principal, runtime_id: str) -> Runtime:
         runtime = self.get(who, runtime_id)
@@ -346,18 +379,8 @@ class RuntimesService:
 # --- values ----------------------------------------------------------------------------------------------
 
 
-def _info(kind: type[Provider]) -> ProviderInfo:
-    return ProviderInfo(
-        name=kind.name,
-        title=kind.title,
-        capabilities=sorted(kind.capabilities()),
-        operator_only=kind.operator_only,
-        credential_schema=kind.credential_schema,
-    )
-
-
-def _zones(provider: Provider) -> list[ZoneInfo]:
-    return [ZoneInfo(zone=zone.zone, title=zone.title or zone.zone) for zone in provider.zones()]
+def _account(runtime: Runtime) -> Account:
+    return Account(provider=runtime.provider, zone=runtime.zone, secret_name=runtime.secret_name)
 
 
 def _only_operator(who: Principal, what: str) -> None:
@@ -391,31 +414,6 @@ def _check_fields(name: str, description: str, labels: Mapping[str, str]) -> Non
             message = "must be letters, digits and ._/- (63 at most) on both sides"
             errors.append(FieldError(f"labels.{key}", message))
     _refuse(errors)
-
-
-def _check_credential(schema: Mapping[str, Any], credential: Mapping[str, str]) -> None:
-    """Refuse a credential that does not fit its provider's schema, naming each field and no value.
-
-    Raises:
-        InvalidInput: see above.
-    """
-    from jsonschema import Draft202012Validator  # heavy, and only a connecting request needs it
-
-    known = schema.get("properties", {})
-    errors = []
-    for problem in Draft202012Validator(schema).iter_errors(dict(credential)):
-        rule, limit = str(problem.validator), problem.validator_value
-        if rule == "required":
-            missing = [name for name in limit if name not in credential]
-            errors += [FieldError(f"credential.{name}", "is required") for name in missing]
-        elif rule == "additionalProperties":
-            allowed = f"is unknown; known are: {', '.join(known)}"
-            errors += [FieldError(f"credential.{name}", allowed) for name in credential if name not in known]
-        else:  # the library's own message would repeat the value, which may be the secret
-            path = ".".join(["credential", *map(str, problem.absolute_path)])
-            errors.append(FieldError(path, f"does not fit the rule {rule}: {limit}"))
-    # The library reports `required` once for every missing name, and each time we list them all.
-    _refuse(list(dict.fromkeys(errors)))
 
 
 def _refuse(errors: list[FieldError]) -> None:

@@ -20,7 +20,7 @@ import pytest
 import providers
 from pitrix import plugins
 from providers.base import Provider
-from providers.resources import Connection
+from providers.resources import Connection, FunctionSpec
 from tests.contract.providers.targets.interposer import Answer, Asked, Interposed, interpose
 
 ROOT = Path(__file__).parents[4]
@@ -38,8 +38,8 @@ class Target:
         kind: ``real`` services or programs, a vendor's or third party's ``simulator``, or a fake of ours that
             is ``spec-checked`` against the vendor's specification.
         account: An account with room.
-        small: An account for one machine of at most 1 GiB and volumes of 10 GiB in all; None where the cloud
-            knows no such limits (``lacks`` says so under ``"quota"``).
+        small: An account for one machine of at most 1 GiB and volumes of 10 GiB (times ``volume_step_gib``)
+            in all; None where the cloud knows no such limits (``lacks`` says so under ``"quota"``).
         refused: Credentials by what is wrong with them.
         upstream: Where the cloud listens: ``http://127.0.0.1:PORT``, or ``https``.
         through: The account, with the cloud at another address (an interposed one).
@@ -48,7 +48,13 @@ class Target:
         tls: Certificate and key of the interposer where ``upstream`` is https; the account must trust it.
         other_account: The name by which images are shared with another account, and that account.
         other_zone: A zone that images can be copied to.
+        volume_step_gib: Volumes come in multiples of so many GiB; the suites ask for multiples of it.
+        privileged: An account whose charts may change the whole cluster.
         runs_guests: Machines really run their user data (a simulator's do not).
+        user_data: The user data of a machine, where only the target can tell (``tests/clouds/guests.py``).
+        applications: For functions: a small serverless application of one function, which answers
+            ``{"word": …, "asked": event}`` with the word it is asked for by, and fails with the text of
+            ``event["fail"]`` where there is one. Where it cannot be called, ``lacks`` has ``"invoking"``.
         lacks: What this target cannot show, and why, by the name of a capability or of one thing that a test
             asks for (:meth:`need`). It is skipped with that reason, and shown so in the table of the run.
     """
@@ -65,7 +71,11 @@ class Target:
     tls: tuple[Path, Path] | None = None
     other_account: tuple[str, Connection] | None = None
     other_zone: str = ""
+    privileged: Connection | None = None
+    volume_step_gib: int = 1
     runs_guests: bool = False
+    user_data: Callable[[str], bytes] | None = None
+    applications: Callable[[str], FunctionSpec] | None = None
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def need(self, *what: str) -> None:

@@ -86,11 +86,22 @@ class HelmFormat:
             "not machines. Deploy it on a runtime of Kubernetes, or install it with Helm from its repository."
         )
 
+    def demand(self, package: Package, answers: Mapping[str, Any], name: str) -> ClusterSpec:
+        from pitrix.packages.formats.helm import workloads
+
+        return workloads.demand(self.manifests(package, answers, name))
+
+    def aimed(self, package: Package, answers: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
+        return answers  # one Kubernetes is like another
+
     def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
+        return render.manifests(package.files, self.values(package, answers), name)
+
+    def values(self, package: Package, answers: Mapping[str, Any]) -> dict[str, Any]:
+        """What Helm is told beyond the chart's own values."""
         from pitrix.packages.forms.answers import overrides
 
-        own = helm_chart.read(package.files).values
-        return render.manifests(package.files, overrides(self.form(package, "en"), answers, own), name)
+        return overrides(self.form(package, "en"), answers, helm_chart.read(package.files).values)
 
     def scaffold(self, name: str) -> dict[str, bytes]:
         return shared.scaffold(self.type, name)

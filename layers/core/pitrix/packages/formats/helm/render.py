@@ -90,6 +90,19 @@ def lint_deeply(files: Files) -> list[Problem]:
     return [each for each in findings if not _is_known(each, known)]
 
 
+def unpack(files: Files, folder: Path) -> Path:
+    """Write a chart into ``folder`` for Helm to install; the folder of the chart in it.
+
+    Raises:
+        PackageInvalid: Helm could not install it: it is a library, or lacks a dependency.
+    """
+    chart = helm_chart.read(files)
+    if blocking := helm_lint.blocking(chart):
+        raise _invalid(blocking)
+    _write(chart, folder / chart.name)
+    return folder / chart.name
+
+
 def _write(chart: Chart, folder: Path) -> None:
     """Write a chart and all below it as folders; the paths were checked when the archive was read."""
     for path, data in chart.files.items():

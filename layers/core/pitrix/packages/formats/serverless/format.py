@@ -12,15 +12,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pitrix.errors import CapabilityMissing
+from pitrix.errors import CapabilityMissing, FieldError, InvalidInput
 from pitrix.packages.formats import shared
 from pitrix.packages.formats.serverless import answers as serverless_answers
 from pitrix.packages.formats.serverless import azure, cfn, knative, lint, sam
 from pitrix.packages.formats.serverless import manifest as serverless_manifest
-from pitrix.packages.formats.serverless.answers import Answers
+from pitrix.packages.formats.serverless.answers import DEPLOY, TARGET, Answers
 from pitrix.packages.formats.serverless.manifest import AWS, AZURE, KNATIVE, RUNTIMES
 from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem, Severity
 from pitrix.packages.ports import Files
+
+#: The provider that each target is for.
+_PROVIDERS = {AWS: "aws", AZURE: "azure", KNATIVE: "kubernetes"}
+_UNMETERED = (
+    "Calls of functions and what they store are billed by the cloud to the account of the runtime; they are "
+    "not metered here."
+)
 
 
 class ServerlessFormat:
@@ -64,6 +71,29 @@ class ServerlessFormat:
             f"{package.name} is made of functions and becomes no machines; "
             f"deploy it to a runtime of {runtimes}"
         )
+
+    def demand(self, package: Package, answers: Mapping[str, Any], name: str) -> ClusterSpec:
+        self.manifests(package, answers, name)  # what cannot be rendered cannot be deployed
+        return ClusterSpec(unmetered=[_UNMETERED])
+
+    def aimed(self, package: Package, answers: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
+        targets = serverless_answers.manifest_of(package).targets
+        fitting = [target for target in targets if _PROVIDERS[target] == provider]
+        if not fitting:
+            runtimes = " or ".join(RUNTIMES[each] for each in targets)
+            raise CapabilityMissing(
+                f"{package.name} is made for {runtimes}; this runtime is another cloud's."
+            )
+        if len(targets) == 1:
+            return answers  # there is nothing to be asked
+        deploy = answers.get(DEPLOY)
+        given = dict(deploy) if isinstance(deploy, Mapping) else {}
+        if given.get(TARGET, fitting[0]) != fitting[0]:
+            message = f"must be {fitting[0]} on this runtime"
+            raise InvalidInput(
+                "The runtime is another cloud's.", errors=[FieldError(f"{DEPLOY}.{TARGET}", message)]
+            )
+        return {**answers, DEPLOY: given | {TARGET: fitting[0]}}
 
     def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
         manifest, files = serverless_answers.manifest_of(package), package.files

@@ -72,6 +72,12 @@ class VmFormat:
     def render(self, package: Package, answers: Mapping[str, Any], links: Mapping[str, str]) -> ClusterSpec:
         return build_spec(package, lookup(self.form(package, "en"), answers), links)
 
+    def demand(self, package: Package, answers: Mapping[str, Any], name: str) -> ClusterSpec:
+        return self.render(package, answers, {})
+
+    def aimed(self, package: Package, answers: Mapping[str, Any], provider: str) -> Mapping[str, Any]:
+        return answers  # machines are the same everywhere
+
     def manifests(self, package: Package, answers: Mapping[str, Any], name: str) -> list[Manifest]:
         text = filled_in(package, lookup(self.form(package, "en"), answers))
         return [Manifest(path="cluster.json", text=text)]
