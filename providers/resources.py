@@ -108,17 +108,23 @@ class Machine:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
+COUNTED = ("machines", "cpu", "memory_mib", "volumes", "volume_gib", "networks", "addresses", "key_pairs")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Quota:
     """A limit of the account in the connection's zone: ``used`` of ``limit``, both counted in ``unit``.
 
-    ``name`` is the cloud's own word for it. ``limit`` is None where there is none.
+    ``name`` is the cloud's own word for it. ``limit`` is None where there is none. ``counts`` says in one of
+    the words of :data:`COUNTED` what that is (``cpu``: cores of machines without a GPU), so that a plan can
+    be held against it; "" is anything else, as what limits a single family of machine types.
     """
 
     name: str
     used: int
     limit: int | None
     unit: str = ""
+    counts: str = ""
 
 
 # --- volumes, networks, images, key pairs ------------------------------------------------------------

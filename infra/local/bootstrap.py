@@ -92,7 +92,8 @@ def _load() -> Handler:
     for name in names:
         _await_layer(f"{layers}/{name}")
     sys.path[:0] = [os.environ["LAMBDA_TASK_ROOT"]]
-    sys.path += [f"{layers}/{name}/{part}" for name in names for part in ("python", "requirements")]
+    # On AWS all lie in /opt, where a later layer's files take the place of an earlier one's.
+    sys.path += [f"{layers}/{name}/{part}" for name in names[::-1] for part in ("python", "requirements")]
     sys.path.append(os.environ["PITRIX_LOCAL_RUNTIME"])
     module, _, name = os.environ["_HANDLER"].rpartition(".")
     handler: Handler = getattr(importlib.import_module(module.replace("/", ".")), name)

@@ -25,8 +25,8 @@ import yaml
 Template = dict[str, Any]
 
 DIGEST_OUTPUT = "LocalDigest"
-PLUGINS = "PluginLayers"
-"""The template's parameter that names layers of others; here their names among the layers that are built."""
+PLUGINS = "PluginLayer"
+"""The template's parameter that names a layer of others; here the names of those that are built, with commas."""
 
 _FUNCTION = "AWS::Serverless::Function"
 _LAYER = "AWS::Serverless::LayerVersion"
@@ -142,9 +142,7 @@ def _localize_function(
     properties = resource["Properties"]
     for name in _BUILT_ONLY_ON_AWS:
         properties.pop(name, None)
-    own = properties.pop("Layers", [])
-    # As SAM has it: a list joins that of Globals, an expression takes its place.
-    layers = [*shared_layers, *own] if isinstance(own, list) else own
+    layers = [*shared_layers, *properties.pop("Layers", [])]  # SAM joins the lists
     used = dict.fromkeys(layer for name in _references(layers) for layer in stands_for.get(name, ()))
     properties["Runtime"] = "provided.al2023"
     if code is not None:

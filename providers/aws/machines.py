@@ -31,6 +31,7 @@ _PUBLISHED = {
 _STANDARD = "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
 _GRAPHICS = "Running On-Demand G and VT instances"
 _VCPU_QUOTAS = {_STANDARD: "L-1216C47A", _GRAPHICS: "L-DB2E81BA"}
+_COUNTS = {_STANDARD: "cpu", _GRAPHICS: ""}
 """Quotas count virtual CPUs of running instances, by the first letter of their family."""
 
 _TOKENS = 8
@@ -164,16 +165,18 @@ class AwsMachines(Cloud, Machines):
             for name in _VCPU_QUOTAS
         }
         quotas = [
-            Quota(name=name, used=used[name], limit=limit, unit="vCPU")
+            Quota(name=name, used=used[name], limit=limit, unit="vCPU", counts=_COUNTS[name])
             for name, code in _VCPU_QUOTAS.items()
             if (limit := self._limit("ec2", code)) is not None
         ]
         if (limit := self._limit("ec2", "L-0263D0A3")) is not None:
             addresses = self._cloud.call("ec2", "DescribeAddresses")["Addresses"]
-            quotas.append(Quota(name="EC2-VPC Elastic IPs", used=len(addresses), limit=limit))
+            quotas.append(
+                Quota(name="EC2-VPC Elastic IPs", used=len(addresses), limit=limit, counts="addresses")
+            )
         if (limit := self._limit("vpc", "L-F678F1CE")) is not None:
             vpcs = len(list(self._cloud.pages("ec2", "DescribeVpcs", "Vpcs")))
-            quotas.append(Quota(name="VPCs per Region", used=vpcs, limit=limit))
+            quotas.append(Quota(name="VPCs per Region", used=vpcs, limit=limit, counts="networks"))
         return quotas
 
     def console_output(self, machine_id: str) -> str:

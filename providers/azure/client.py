@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pitrix.errors import Conflict, CredentialInvalid, ResourceNotFound
+from pitrix.errors import (
+    Conflict,
+    CredentialInvalid,
+    ProviderError,
+    ProviderUnavailable,
+    ResourceNotFound,
+)
 from providers.azure import errors
 from providers.azure.naming import Id, split
 from providers.resources import Connection, MachineType
@@ -28,6 +34,8 @@ DISKS = "2022-07-02"
 GALLERIES = "2022-03-03"
 NETWORK = "2022-09-01"
 RESOURCES = "2022-09-01"
+STORAGE = "2022-09-01"
+WEB = "2022-09-01"
 
 CLOUDS = {
     "public": ("https://login.microsoftonline.com", "https://management.azure.com"),
@@ -40,6 +48,8 @@ _TIMEOUTS = {"connection_timeout": 5, "read_timeout": 30}
 _RETRIES = {"retry_total": 1, "retry_status": 0, "retry_backoff_factor": 0.2}
 """A throttling answer is not retried: whoever called waits, as the state machines do."""
 _CONSOLE_BYTES = 65_536
+_ANSWER_BYTES = 6 * 1024 * 1024
+"""The longest answer of a function: that of AWS Lambda."""
 
 
 class Client:
@@ -131,6 +141,59 @@ class Client:
             return ""  # the log is there when the machine has written one
         return tail.decode(errors="replace")
 
+    def keep(self, url: str, data: bytes) -> None:
+        """Store a blob at an address that is signed for writing."""
+        with errors.translated():
+            self._blob(url).upload_blob(data, overwrite=True)
+
+    def kept(self, url: str) -> bytes | None:
+        """What a blob holds, from an address that is signed for reading; None where there is none."""
+        try:
+            with errors.translated():
+                found: bytes = self._blob(url).download_blob().readall()
+                return found
+        except ResourceNotFound:
+            return None
+
+    def call(
+        self, method: str, url: str, *, query: Mapping[str, str], body: bytes, key: str, timeout_s: int
+    ) -> tuple[int, bytes]:
+        """Call a function over HTTP with its app's key: the status and the body of its answer.
+
+        Raises:
+            ProviderUnavailable: It does not answer in time.
+            ProviderError: Its answer is longer than 6 MiB.
+        """
+        import requests
+
+        asked = requests.Request(
+            method,
+            url,
+            params=query,
+            data=body,
+            headers={"x-functions-key": key, "Content-Type": "application/json"},
+        )
+        more: Any = {"timeout": (5, timeout_s), "verify": self._verify, "stream": True}
+        try:
+            with (
+                requests.Session() as session,
+                session.send(asked.prepare(), allow_redirects=False, **more) as answer,
+            ):
+                found = b""
+                for chunk in answer.iter_content(65_536):
+                    found += chunk
+                    if len(found) > _ANSWER_BYTES:
+                        raise ProviderError("The function's answer is longer than 6 MiB.")
+                return answer.status_code, found
+        except requests.RequestException as error:
+            raise ProviderUnavailable(f"The function does not answer: {type(error).__name__}.") from error
+
+    def _blob(self, url: str) -> Any:
+        from azure.storage.blob import BlobClient
+
+        more: Any = {"connection_verify": self._verify, **_TIMEOUTS, **_RETRIES}
+        return BlobClient.from_blob_url(url, **more)
+
     # --- the management clients ------------------------------------------------------------------------
 
     @cached_property
@@ -156,6 +219,18 @@ class Client:
         from azure.mgmt.resource.resources import ResourceManagementClient
 
         return ResourceManagementClient(**self._arguments(RESOURCES))
+
+    @cached_property
+    def storage(self) -> Any:
+        from azure.mgmt.storage import StorageManagementClient
+
+        return StorageManagementClient(**self._arguments(STORAGE))
+
+    @cached_property
+    def web(self) -> Any:
+        from azure.mgmt.web import WebSiteManagementClient
+
+        return WebSiteManagementClient(**self._arguments(WEB))
 
     def _compute(self, version: str) -> Any:
         from azure.mgmt.compute import ComputeManagementClient

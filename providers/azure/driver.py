@@ -13,6 +13,7 @@ from uuid import uuid4
 from pitrix.errors import Conflict, CredentialInvalid, InvalidInput, ResourceNotFound
 from providers.azure.addresses import AzureAddresses
 from providers.azure.client import CLOUDS, Client
+from providers.azure.functions import AzureFunctions
 from providers.azure.images import AzureImages
 from providers.azure.key_pairs import AzureKeyPairs
 from providers.azure.machines import AzureMachines
@@ -63,6 +64,7 @@ class AzureProvider(
     AzureAddresses,
     AzureImages,
     AzureKeyPairs,
+    AzureFunctions,
 ):
     """A subscription. Zones are Azure's locations (``eastus``)."""
 

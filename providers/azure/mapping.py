@@ -264,8 +264,13 @@ def _reason(told: Json) -> str:
     return said or "Azure could not provision the machine."
 
 
+_COUNTS = {"cores": "cpu", "virtualMachines": "machines"}
+"""What limits machines of any size, by Azure's word for it; the others limit one family each."""
+
+
 def quota(told: Json) -> Quota:
-    return Quota(name=told["name"]["value"], used=told["currentValue"], limit=told["limit"], unit="")
+    name = told["name"]["value"]
+    return Quota(name=name, used=told["currentValue"], limit=told["limit"], counts=_COUNTS.get(name, ""))
 
 
 # --- volumes, snapshots ------------------------------------------------------------------------------------

@@ -37,6 +37,14 @@ def resource_name(idempotency_key: str) -> str:
     return f"pitrix-{_digest(idempotency_key)}"
 
 
+def app_name(subscription_id: str, idempotency_key: str) -> str:
+    """The name of a function app and its storage account: 24 small letters and digits.
+
+    Both are unique in all of Azure, so that the subscription is part of it.
+    """
+    return f"pitrix{_digest(f'{subscription_id}/{idempotency_key}')[:18]}"
+
+
 def group_name(tags: Mapping[str, str]) -> str:
     """The resource group of what carries these tags."""
     cluster = tags.get(TAG_CLUSTER)

@@ -65,7 +65,7 @@ def machine_type(answer: Json) -> MachineType:
 def quotas(answer: Mapping[str, Json]) -> list[Quota]:
     units = {"memory_mib": "MiB", "volume_gib": "GiB"}
     return [
-        Quota(name=name, used=each["used"], limit=each["limit"], unit=units.get(name, ""))
+        Quota(name=name, used=each["used"], limit=each["limit"], unit=units.get(name, ""), counts=name)
         for name, each in answer.items()
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -69,7 +70,7 @@ class OpenStackMachines(Machines):
 
     def list_machines(self, tags: Mapping[str, str]) -> list[Machine]:
         tagged = [server_tag(name, value) for name, value in tags.items()] or [server_tag("", "")]
-        found = [mapping.machine(each) for each in _without_losers(self._servers({"tags": ",".join(tagged)}))]
+        found = [mapping.machine(each) for each in self._winners(self._servers({"tags": ",".join(tagged)}))]
         return [each for each in found if each.status is not MachineStatus.TERMINATED]
 
     def start_machine(self, machine_id: str) -> Machine:
@@ -124,6 +125,23 @@ class OpenStackMachines(Machines):
 
     def _servers(self, query: Mapping[str, str]) -> list[Any]:
         return self._cloud.pages("compute", "/servers/detail", "servers", query)
+
+    def _winners(self, servers: list[Any]) -> list[Any]:
+        """Servers without those that were made at once with another of the same key.
+
+        They were deleted by whoever made them; nova may show them for a moment, and he may have died before.
+        """
+        shared = Counter(each["metadata"].get(mapping.KEY) for each in servers)
+        winners = []
+        for each in servers:
+            key = each["metadata"].get(mapping.KEY)
+            named = once.named(self._cloud, "machine", key) if shared[key] > 1 else None
+            if named in (None, each["id"]):
+                winners.append(each)
+            else:
+                with suppress(ResourceNotFound, Conflict):
+                    self._delete_server(each["id"])
+        return winners
 
     def _server(self, machine_id: str) -> Json:
         found: Json = self._cloud.get("compute", f"/servers/{known(machine_id, 'machine')}")["server"]
@@ -198,10 +216,3 @@ class OpenStackMachines(Machines):
             if len(wanted["user_data"]) > USER_DATA_BYTES:
                 raise InvalidInput(f"OpenStack takes {USER_DATA_BYTES} bytes of user data, in base64.")
         return wanted
-
-
-def _without_losers(servers: list[Any]) -> list[Any]:
-    """Servers without those that were made at once with another of the same key, and are being deleted."""
-    deleting = [each for each in servers if each.get("OS-EXT-STS:task_state") == "deleting"]
-    stay = {each["metadata"].get(mapping.KEY) for each in servers if each not in deleting}
-    return [each for each in servers if each not in deleting or each["metadata"].get(mapping.KEY) not in stay]

@@ -190,13 +190,19 @@ def user_data(script: str) -> str:
 def quotas(limits: Json) -> list[Quota]:
     """Of nova's absolute limits; -1 is none."""
     counted = (
-        ("instances", "totalInstancesUsed", "maxTotalInstances", ""),
-        ("cores", "totalCoresUsed", "maxTotalCores", ""),
-        ("ram", "totalRAMUsed", "maxTotalRAMSize", "MiB"),
+        ("instances", "totalInstancesUsed", "maxTotalInstances", "", "machines"),
+        ("cores", "totalCoresUsed", "maxTotalCores", "", "cpu"),
+        ("ram", "totalRAMUsed", "maxTotalRAMSize", "MiB", "memory_mib"),
     )
     return [
-        Quota(name=name, used=limits[used], limit=limits[most] if limits[most] >= 0 else None, unit=unit)
-        for name, used, most, unit in counted
+        Quota(
+            name=name,
+            used=limits[used],
+            limit=limits[most] if limits[most] >= 0 else None,
+            unit=unit,
+            counts=counts,
+        )
+        for name, used, most, unit, counts in counted
         if used in limits and most in limits
     ]
 

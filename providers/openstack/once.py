@@ -58,6 +58,12 @@ def once(
     return chosen
 
 
+def named(cloud: Client, kind: str, key: str) -> str | None:
+    """The id of the resource that a key names, None before anybody claimed it."""
+    holder = _Register(cloud, _mac(kind, key)).holder()
+    return str(holder["device_id"]) if holder else None
+
+
 def forget(cloud: Client, resource_id: str) -> None:
     """Drop the claim on a resource that is gone or going."""
     for port in cloud.get("network", "/ports", {"device_id": resource_id, "device_owner": OWNER})["ports"]:

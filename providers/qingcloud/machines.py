@@ -30,6 +30,9 @@ _COUNTED = {
 }
 """What is limited, by QingCloud's word for it, and how what counts against the limit is asked for."""
 
+_COUNTS = {"instance": "machines", "volume": "volumes", "eip": "addresses"}
+"""The same in our words."""
+
 _PLAIN_LENGTH = 4096
 """User data longer than this, in base64, is sent compressed: it travels in a request's address."""
 
@@ -136,7 +139,7 @@ class QingCloudMachines(Machines):
         for name in left.keys() & _COUNTED.keys():
             action, counting = _COUNTED[name]
             used = int(self._cloud.call(action, limit=1, **counting)["total_count"])
-            quotas.append(Quota(name=name, used=used, limit=used + left[name]))
+            quotas.append(Quota(name=name, used=used, limit=used + left[name], counts=_COUNTS[name]))
         return sorted(quotas, key=lambda quota: quota.name)
 
     def console_output(self, machine_id: str) -> str:

@@ -194,10 +194,16 @@ class VmwareMachines(VmwareNetworks, Machines):
         capacity = sum(store.capacity_gib for store in stores)
         used = capacity - sum(store.free_gib for store in stores)
         return [
-            Quota(name="machines", used=len(machines), limit=None),
-            Quota(name="cpu", used=sum(each.numCPU for each in hardware), limit=None),
-            Quota(name="memory", used=sum(each.memoryMB for each in hardware), limit=None, unit="MiB"),
-            Quota(name="storage", used=used, limit=capacity, unit="GiB"),
+            Quota(name="machines", used=len(machines), limit=None, counts="machines"),
+            Quota(name="cpu", used=sum(each.numCPU for each in hardware), limit=None, counts="cpu"),
+            Quota(
+                name="memory",
+                used=sum(each.memoryMB for each in hardware),
+                limit=None,
+                unit="MiB",
+                counts="memory_mib",
+            ),
+            Quota(name="storage", used=used, limit=capacity, unit="GiB", counts="volume_gib"),
         ]
 
     def console_output(self, machine_id: str) -> str:

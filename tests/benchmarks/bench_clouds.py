@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import providers
-from providers.base import Capability
+from providers.base import Capability, smallest_type
 from providers.resources import MachineStatus
 from tests.benchmarks.figures import Figure, import_times_s
 from tests.contract.providers import targets
@@ -152,16 +152,22 @@ def _bare_aws(bench: Bench) -> Callable[[int], None]:
     import boto3
 
     account, spec = bench.target.account, bench.machine_spec()
-    subnet, tags = spec.network_id, [{"Key": key, "Value": value} for key, value in bench.tags.items()]
 
-    def create(number: int) -> None:
-        ec2 = boto3.client(
+    def client() -> Any:
+        return boto3.client(
             "ec2",
-            region_name=account.zone[:-1] if account.zone[-1].isalpha() else account.zone,
+            region_name=account.zone[:-1],
             endpoint_url=account.settings["endpoint"],
             aws_access_key_id=account.credential["access_key_id"],
             aws_secret_access_key=account.credential["secret_access_key"],
         )
+
+    network = [{"Name": "vpc-id", "Values": [spec.network_id]}]
+    subnet = client().describe_subnets(Filters=network)["Subnets"][0]["SubnetId"]
+    tags = [{"Key": key, "Value": value} for key, value in bench.tags.items()]
+
+    def create(number: int) -> None:
+        ec2 = client()
         made = ec2.run_instances(
             ImageId=spec.image,
             InstanceType="t3.micro",
@@ -179,5 +185,36 @@ def _bare_aws(bench: Bench) -> Callable[[int], None]:
     return create
 
 
+def _bare_openstack(bench: Bench) -> Callable[[int], None]:
+    import openstack
+
+    account, spec = bench.target.account, bench.machine_spec()
+    size = smallest_type(bench.provider.machines.machine_types(), cpu=spec.cpu, memory_mib=spec.memory_mib)
+    metadata = dict(bench.tags)
+
+    def create(number: int) -> None:
+        cloud = openstack.connect(
+            auth_type="v3applicationcredential",
+            auth={name: value for name, value in account.credential.items() if name != "method"},
+            identity_api_version="3",
+            region_name=account.credential.get("region_name"),
+        )
+        made = cloud.compute.create_server(
+            name=f"bare-{number}",
+            image_id=spec.image,
+            flavor_id=size.machine_type,
+            networks=[{"uuid": spec.network_id}],
+            metadata=metadata,
+        )
+        while (found := cloud.compute.get_server(made.id)).status != "ACTIVE":
+            assert found.status != "ERROR", found.fault
+            time.sleep(POLL_S)
+
+    return create
+
+
 #: By provider, what makes the function that creates one machine with the SDK alone and waits for it.
-BARE: dict[str, Callable[[Bench], Callable[[int], None]]] = {"aws": _bare_aws}
+BARE: dict[str, Callable[[Bench], Callable[[int], None]]] = {
+    "aws": _bare_aws,
+    "openstack": _bare_openstack,
+}

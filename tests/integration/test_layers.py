@@ -109,13 +109,15 @@ def test_each_layer_is_built_by_a_makefile_of_its_own(template: transform.Templa
         assert f"build-{layer.name}:" in makefile, layer.source
 
 
-def test_plug_ins_share_the_layers_that_a_function_may_have(template: transform.Template) -> None:
+def test_every_function_has_room_for_the_layer_of_the_plug_ins(template: transform.Template) -> None:
     local: Any = transform.localize(
-        template, code={}, read_definition=lambda _: {}, digest="", plugins=["One", "Two"]
+        template, code={}, read_definition=lambda _: {}, digest="", plugins=["One"]
     )
     functions = {n: r for n, r in local["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
-    with_plugins = [n for n, r in functions.items() if "One Two" in str(r["Properties"]["Environment"])]
-    assert with_plugins == ["CloudPluginsFunction"]
+    for name, function in functions.items():
+        layers = function["Properties"]["Environment"]["Variables"]["LOCAL_LAYERS"].split()
+        assert layers[:3] == ["One", "CoreLayer", "ProvidersLayer"], f"{name}: where both carry a file, ours"
+        assert len(layers) <= MOST_LAYERS, name
     assert of_function(template, "plugins") == ["CoreLayer", "ProvidersLayer"]
 
 

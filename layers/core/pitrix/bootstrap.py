@@ -100,7 +100,6 @@ class Settings:
     cloud_settings: str
     runtime_allowed_networks: str
     cloud_functions: str
-    cloud_plugins: str
     agent_deadline_s: int
 
 
@@ -133,7 +132,6 @@ def settings() -> Settings:
         cloud_settings=env("CLOUD_SETTINGS", ""),
         runtime_allowed_networks=env("RUNTIME_ALLOWED_NETWORKS", ""),
         cloud_functions=env("CLOUD_FUNCTIONS", ""),
-        cloud_plugins=env("CLOUD_PLUGINS", ""),
         agent_deadline_s=int(env("AGENT_DEADLINE_S", "900")),
     )
 
@@ -498,9 +496,7 @@ def _cloud_calls() -> CloudCalls:
     given = settings()
     if not given.cloud_functions:
         return cloud_desk()
-    return LambdaClouds(
-        _patient_lambda, prefix=given.cloud_functions, registry=providers, plugins=bool(given.cloud_plugins)
-    )
+    return LambdaClouds(_patient_lambda, prefix=given.cloud_functions, registry=providers)
 
 
 def _function_of(provider: str) -> str:

@@ -148,3 +148,18 @@ def test_importing_the_registry_loads_no_driver_and_no_sdk() -> None:
 
 def test_machine_is_told_without_its_secrets() -> None:
     assert "user_data" not in Machine.__dataclass_fields__
+
+
+def test_the_readme_says_what_is_offered() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "providers/README.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    [head] = [row for row in rows if row[0] == "" and "local" in row]
+    told = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows if len(row) == len(head)}
+    built_in = [name for name in providers.names() if (ROOT / "providers" / name).is_dir()]
+    assert head[1:] == built_in
+    for capability in Capability:
+        offered = {name for name in built_in if capability in providers.get(name).capabilities()}
+        assert {name for name, cell in told[capability.replace("_", " ")].items() if cell} == offered

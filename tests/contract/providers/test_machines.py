@@ -9,7 +9,7 @@ import pytest
 
 from pitrix.errors import Conflict, InvalidInput, QuotaExceeded, ResourceNotFound
 from providers.base import Capability, Provider
-from providers.resources import Machine, MachineStatus, VolumeStatus
+from providers.resources import COUNTED, Machine, MachineStatus, VolumeStatus
 from tests.contract.providers.bench import PUBLIC_KEY, Bench, eventually
 from tests.contract.providers.laws import CreationLaws
 
@@ -96,8 +96,13 @@ class TestMachines(CreationLaws):
             small.machine(memory_mib=2048)
 
     def test_the_accounts_limits_and_their_use_are_told(self, bench: Bench) -> None:
-        before = {quota.name: quota.used for quota in bench.provider.machines.quotas()}
-        assert before, "no limit is told"
+        quotas = bench.provider.machines.quotas()
+        before = {quota.name: quota.used for quota in quotas}
+        counts = {quota.counts for quota in quotas}
+        assert counts & {"machines", "cpu", "memory_mib"}, (
+            "no limit is told that a plan could be held against"
+        )
+        assert counts <= {*COUNTED, ""}
         bench.running()
         after = {quota.name: quota.used for quota in bench.provider.machines.quotas()}
         assert after.keys() == before.keys()

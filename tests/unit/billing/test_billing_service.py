@@ -569,6 +569,28 @@ def test_the_standard_plan_is_there_without_being_asked_for(world: World) -> Non
     assert world.service.plan_versions(ALICE, "standard") == [made]
 
 
+def test_a_plan_of_an_older_release_gets_the_charges_it_lacks(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(billing, "STANDARD_CHARGES", billing.STANDARD_CHARGES[:-1])
+        made = world.service.ensure_default_plan()
+    for _ in range(2):
+        assert world.service.ensure_default_plan() == made
+    first, second = world.service.plan_versions(ALICE, "standard")
+    assert (first, second.charges) == (made, billing.STANDARD_CHARGES)
+    assert second.effective_from == START + HOUR
+
+
+def test_a_plan_that_somebody_changed_stays_as_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(billing, "STANDARD_CHARGES", billing.STANDARD_CHARGES[:-1])
+        world.service.ensure_default_plan()
+    world.service.change_plan(OPERATOR, "standard", PlanChange(charges=[CHEAP]))
+    world.service.ensure_default_plan()
+    assert [v.version for v in world.service.plan_versions(ALICE, "standard")] == [1, 2]
+
+
 def test_a_change_of_price_is_a_new_version_from_an_hour_on(world: World) -> None:
     outcomes(world, event("evt_1", "start", 0))
     changed = world.service.change_plan(OPERATOR, "standard", PlanChange(charges=[CHEAP]), if_version=1)

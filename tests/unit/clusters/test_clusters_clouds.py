@@ -9,7 +9,6 @@ import pytest
 
 from pitrix.clusters import planning
 from pitrix.clusters.model import ClusterStatus, JobStatus
-from pitrix.clusters.placement import shortfalls
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.errors import CapabilityMissing, ProviderUnavailable, QuotaExceeded
 from pitrix.packages.model import VolumeSpec
@@ -138,7 +137,7 @@ def test_a_machine_is_made_from_the_image_of_its_zone(world: World, name: str) -
 
 
 def test_a_plan_warns_and_a_deployment_is_refused_where_the_account_has_no_room(world: World) -> None:
-    world.clouds.room = [Quota(name="machines", used=9, limit=10)]
+    world.clouds.room = [Quota(name="machines", used=9, limit=10, counts="machines")]
     request = DeployRequest(app_id="app_1", runtime_id="rt_1", answers=TWO_WEBS)
     view = world.service.plan(UMA, request)
     assert (
@@ -158,22 +157,26 @@ def test_a_cloud_that_cannot_be_asked_is_noted_and_keeps_nobody_from_deploying(w
 
 
 @pytest.mark.parametrize(
-    ("quota", "said"),
+    ("counts", "left", "said"),
     [
-        (Quota(name="cores", used=8, limit=10), "3 of cores"),
-        (Quota(name="standardDSv3Family vCPUs", used=9, limit=10, unit="vCPUs"), "3 of cores"),
-        (Quota(name="ram", used=0, limit=1, unit="GiB"), "1,024 MiB left"),
-        (Quota(name="memory_mib", used=0, limit=100, unit="MiB"), "100 MiB left"),
-        (Quota(name="volume_gib", used=0, limit=1, unit="GiB"), "of volumes"),
-        (Quota(name="instances", used=10, limit=None), ""),
-        (Quota(name="networks", used=10, limit=10), ""),
-        (Quota(name="cores", used=0, limit=100), ""),
+        ("machines", 3, "needs 4 of machines"),
+        ("cpu", 3, "needs 4 of cores"),
+        ("memory_mib", 100, "100 MiB left"),
+        ("volumes", 0, "needs 1 of volumes"),
+        ("volume_gib", 9, "needs 10 GiB of storage"),
+        ("networks", 0, "needs 1 of networks"),
+        ("addresses", 1, "needs 2 of public addresses"),
+        ("machines", 4, ""),
+        ("cpu", None, ""),
+        ("key_pairs", 0, ""),
+        ("", 0, ""),
     ],
 )
-def test_quotas_are_understood_by_their_names_and_units(world: World, quota: Quota, said: str) -> None:
-    begun = world.service.create(UMA, DeployRequest(app_id="app_1", runtime_id="rt_1"))
-    nodes = world.store.nodes(begun.cluster.cluster_id)
-    nodes[0].volume_gib, nodes[0].cpu, nodes[0].memory_mib = 10, 1, 2048
-    nodes[1].cpu, nodes[2].cpu = 1, 1
-    found = " ".join(shortfalls(nodes[:3], [quota]))
-    assert (said in found) if said else found == ""
+def test_a_plan_is_held_against_what_quotas_count(
+    rich: World, counts: str, left: int | None, said: str
+) -> None:
+    limit = None if left is None else 20 + left
+    rich.clouds.room = [Quota(name="it", used=20, limit=limit, counts=counts)]
+    request = DeployRequest(app_id="app_1", runtime_id="rt_1", answers=TWO_WEBS, public=True)
+    notes = " ".join(rich.service.plan(UMA, request).plan.notes)
+    assert (said in notes) if said else "It needs" not in notes

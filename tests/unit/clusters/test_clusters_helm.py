@@ -89,11 +89,8 @@ def test_a_chart_becomes_a_release_with_its_pods_as_nodes(world: World) -> None:
 
 
 def test_what_is_quoted_for_a_chart_is_what_is_metered(world: World) -> None:
-    asked: list[Any] = []
-    quote = world.service._quote
-    world.service._quote = lambda who, spec, runtime: asked.append(spec) or quote(who, spec, runtime)
     begun = world.deploy(replicas=3)
-    quoted = [workload_quantities(each) for each in asked[0].workloads]
+    quoted = [workload_quantities(each) for each in world.quoted[0].workloads]
     assert quoted
     assert [event.quantities for event in world.meter.events] == quoted
     assert {event.kind for event in world.meter.events} == {"start"}

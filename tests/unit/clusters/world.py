@@ -21,6 +21,7 @@ from pitrix.errors import JobCancelled, NotFound, PitrixError, StepFailed
 from pitrix.events import NullBus
 from pitrix.identity.model import Principal
 from pitrix.packages import service as packages
+from pitrix.packages.model import ClusterSpec
 from pitrix.repos.model import Repo
 from pitrix.table import MemoryTable
 from providers.resources import Quota
@@ -121,6 +122,7 @@ class World:
         self.package = packages.open_package(package)
         self.repo: Repo | None = None
         self.clouds = Clouds(self.cloud)
+        self.quoted: list[ClusterSpec] = []
         self.executor = Executor(
             store=self.store,
             provider_for=lambda _: self.cloud,  # type: ignore[arg-type, return-value]
@@ -136,15 +138,7 @@ class World:
             catalog=_Catalog(self.package),  # type: ignore[arg-type]
             clouds=lambda: self.clouds,  # type: ignore[arg-type, return-value]
             repo=lambda repo_id: self.repo,
-            quote=lambda who, spec, runtime: Quote(
-                plan="standard",
-                plan_version=1,
-                currency="USD",
-                nodes=1,
-                lines=(),
-                micros_per_hour=1000 * spec.copies,
-                notes=tuple(spec.unmetered),
-            ),
+            quote=self._quote,
             machines=self.machines,
             events=NullBus(),
             clock=self.clock,
@@ -152,6 +146,18 @@ class World:
         )
 
         self.sweeper = Sweeper(store=self.store, machines=self.machines, clock=self.clock)
+
+    def _quote(self, who: Principal, spec: ClusterSpec, runtime: Any) -> Quote:
+        self.quoted.append(spec)
+        return Quote(
+            plan="standard",
+            plan_version=1,
+            currency="USD",
+            nodes=1,
+            lines=(),
+            micros_per_hour=1000 * spec.copies,
+            notes=tuple(spec.unmetered),
+        )
 
     def deploy(self, **answers: Any) -> Any:
         request = DeployRequest(app_id="app_1", runtime_id="rt_1", answers=answers)

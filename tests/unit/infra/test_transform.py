@@ -63,13 +63,11 @@ def test_functions_that_share_what_they_are_given_have_layers_of_their_own(tmp_p
     assert given["Other"] == {"TABLE": "t", "LOCAL_LAYERS": "Core"}
 
 
-def test_an_expression_takes_the_place_of_the_shared_layers_and_plug_ins_have_theirs(tmp_path: Path) -> None:
-    layers = "Layers: !If [P, !Split [',', !Join [',', [!Ref Core, !Ref PluginLayers]]], [!Ref Core]]"
-    (tmp_path / "template.yaml").write_text(
-        TEMPLATE.replace("Layers: [!Ref Extra, 'arn:aws:lambda:::layer:theirs:1']", layers)
-    )
+def test_plug_ins_have_the_place_of_the_parameter_that_names_them(tmp_path: Path) -> None:
+    shared = "Layers: [!If [P, !Ref PluginLayer, !Ref AWS::NoValue], !Ref Core]"
+    (tmp_path / "template.yaml").write_text(TEMPLATE.replace("Layers: [!Ref Core]", shared))
     template = transform.load(tmp_path / "template.yaml")
-    for plugins, expected in (([], "Core"), (["One", "Two"], "Core One Two")):
+    for plugins, expected in (([], "Core Extra"), (["One", "Two"], "One Two Core Extra")):
         local = transform.localize(
             template, code={}, read_definition=lambda uri: {}, digest="", plugins=plugins
         )

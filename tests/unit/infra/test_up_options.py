@@ -60,4 +60,4 @@ def test_a_plug_in_is_a_project_and_becomes_a_layer(
     (tmp_path / "pyproject.toml").touch()
     given = up._parse(["--plugin", str(tmp_path)])
     platform = Platform(DataDir(tmp_path), 4590, TEMPLATE, plugins=given.plugin)
-    assert platform._parameters(1)["PluginLayers"] == f"Plugin-{tmp_path.name}"
+    assert platform._parameters(1)["PluginLayer"] == f"Plugin-{tmp_path.name}"

@@ -46,10 +46,6 @@ class Lambda:
         return {"Payload": io.BytesIO(json.dumps(answered).encode())}
 
 
-class NoClouds(PaperClouds):
-    kinds = {"bare": PaperClouds.kinds["bare"]}  # noqa: RUF012 - as its base
-
-
 @pytest.fixture
 def functions(world: World) -> Lambda:
     return Lambda(world)
@@ -57,7 +53,7 @@ def functions(world: World) -> Lambda:
 
 @pytest.fixture
 def remote(functions: Lambda) -> aws.LambdaClouds:
-    return aws.LambdaClouds(lambda: functions, prefix="stack-cloud-", registry=PaperClouds(), plugins=False)
+    return aws.LambdaClouds(lambda: functions, prefix="stack-cloud-", registry=PaperClouds())
 
 
 def test_the_function_answers_what_the_provider_would(world: World, remote: aws.LambdaClouds) -> None:
@@ -65,6 +61,8 @@ def test_the_function_answers_what_the_provider_would(world: World, remote: aws.
         assert getattr(remote, question)(MINE) == getattr(world.desk, question)(MINE)
     assert remote.providers() == world.desk.providers()
     assert remote.provider("paper") == world.desk.provider("paper")
+    with pytest.raises(NotFound, match="paper"):
+        remote.provider("nowhere")
 
 
 def test_each_cloud_has_its_function_and_all_others_share_one(
@@ -100,7 +98,7 @@ def test_a_kept_credential_never_leaves_the_function(world: World, remote: aws.L
 def test_a_question_that_is_none_is_no_way_to_anything_else(world: World) -> None:
     for name in ("connect", "__init__", "nothing"):
         with pytest.raises(PitrixError, match="no question"):
-            asking.read("zones", asking.answer(world.desk, {"question": name}))
+            asking.read("zones", asking.answer(world.desk, asking.question(name, MINE)))
 
 
 def test_a_function_that_does_not_answer_is_unavailable(remote: aws.LambdaClouds, functions: Lambda) -> None:
@@ -124,19 +122,6 @@ def test_a_function_that_does_not_answer_is_unavailable(remote: aws.LambdaClouds
             remote.zones(MINE)
         assert type(refused.value) is expected
         assert SECRET not in str(refused.value)
-
-
-def test_plug_ins_are_known_by_their_function_alone(functions: Lambda) -> None:
-    remote = aws.LambdaClouds(lambda: functions, prefix="s-", registry=NoClouds(), plugins=True)
-    assert [each.name for each in remote.providers()] == ["bare", "engine-room", "local", "paper", "two-ways"]
-    assert remote.provider("paper").title == "Paper Cloud"
-    assert functions.asked == ["s-plugins"], "asked once"
-    with pytest.raises(NotFound, match="bare, engine-room, local, paper, two-ways"):
-        remote.provider("nowhere")
-    alone = aws.LambdaClouds(lambda: functions, prefix="s-", registry=NoClouds(), plugins=False)
-    with pytest.raises(NotFound):
-        alone.provider("paper")
-    assert functions.asked == ["s-plugins"], "nobody to ask"
 
 
 # --- answers that are kept ---------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from pitrix.errors import (
     QuotaExceeded,
     Unprocessable,
 )
+from pitrix.packages import service as packages
 from pitrix.packages.model import FieldType, Form
 
 #: Runtimes and clusters to choose from; a picker with a search is for those who have more.
@@ -119,7 +120,7 @@ def _draw(visit: Visit, asked: Asked, *, filled: bool = False, error: PitrixErro
         version=asked.version,
         runtimes=runtimes,
         runtime_id=visit.field("runtime_id", only) if filled else only,
-        public=None if asked.app.type != "vm" else visit.field("public") == "yes",
+        public=None if packages.becomes(asked.app.type) != "vm" else visit.field("public") == "yes",
         own_name=None if _names_itself(asked.form) else (visit.field("name") if filled else ""),
         size=wizard.size_shown(asked.form, posted),
         sections=wizard.draw(

@@ -10,6 +10,7 @@ from pitrix import bootstrap
 from pitrix.catalog.model import App, AppScope, AppSort
 from pitrix.errors import CapabilityMissing, InvalidInput, NotFound, Unprocessable
 from pitrix.identity.model import SYSTEM
+from pitrix.packages import service as packages
 
 if TYPE_CHECKING:
     from pitrix.billing.model import Quote
@@ -93,7 +94,7 @@ def _price(app: App) -> Quote | None:
     """
     from pitrix.billing.requests import QuoteRequest
 
-    if not app.latest_version_id or app.type != "vm":
+    if not app.latest_version_id or packages.becomes(app.type) != "vm":
         return None
     request = QuoteRequest(app_id=app.app_id, version_id=app.latest_version_id, answers={})
     try:

@@ -16,6 +16,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -408,7 +409,12 @@ class BillingService:
         return self._versions(plan)
 
     def ensure_default_plan(self) -> PricePlan:
-        """Make the plan ``standard`` where it is missing (seeding calls this; it is safe to call again)."""
+        """Make the plan ``standard`` where it is missing (seeding calls this; it is safe to call again).
+
+        One that an older release made and nobody changed gets the charges of this release from the next hour
+        on: what it did not know of would cost nothing.
+        """
+        now = self._clock.now()
         plan = PricePlan(
             plan_id=ids.new("pp"),
             plan=STANDARD_PLAN,
@@ -417,12 +423,16 @@ class BillingService:
             currency="USD",
             charges=STANDARD_CHARGES,
             effective_from=_EPOCH,
-            created_at=self._clock.now(),
+            created_at=now,
         )
         try:
             self._prices.add(plan)
         except Conflict:
-            return self._prices.versions(STANDARD_PLAN)[0]
+            first, *changed = self._prices.versions(STANDARD_PLAN)
+            if first.charges != STANDARD_CHARGES and not changed:
+                with suppress(Conflict):  # somebody else just did it
+                    self._prices.add(replace(plan, version=2, effective_from=_effective(None, now)))
+            return first
         return plan
 
     def create_plan(self, who: Principal, new: NewPlan) -> PricePlan:

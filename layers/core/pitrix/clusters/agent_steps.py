@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from pitrix.clock import Clock
-from pitrix.clusters import metadata, planning
+from pitrix.clusters import metadata
 from pitrix.clusters.model import JobKind, Node, StepKind
 from pitrix.clusters.ports import AgentChannel, TaskCallbacks
 from pitrix.clusters.scene import Outcome, Scene
+from pitrix.clusters.service_layers import HEALTH_ATTEMPTS
 from pitrix.errors import StepFailed
 from pitrix.packages import service as packages
 
@@ -119,5 +120,5 @@ class AgentSteps:
 
 def _until_healthy(check_cmd: str) -> str:
     """Return a command that asks ``check_cmd`` once a second until it succeeds or patience runs out."""
-    tries = planning.HEALTH_ATTEMPTS
+    tries = HEALTH_ATTEMPTS
     return f"i=0; until {{ {check_cmd}\n}}; do i=$((i+1)); [ $i -ge {tries} ] && exit 1; sleep 1; done"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pitrix.clusters import planning
+from pitrix.clusters.doors import group_of
 from pitrix.clusters.model import Cluster, Node, StepKind
 from pitrix.clusters.ports import AgentChannel
 from pitrix.clusters.scene import Outcome, Scene, machine_of, resource_name, tags
@@ -123,7 +123,7 @@ class MachineSteps:
             name=node.name,
             frontgate_address=(behind.private_ip or "") if behind else "",
         )
-        group = cluster.security_groups.get(planning.group_of(cluster, node))
+        group = cluster.security_groups.get(group_of(cluster, node))
         return MachineSpec(
             name=resource_name(cluster, node.name),
             cpu=node.cpu,

@@ -151,7 +151,7 @@ class Cluster:
 
     ``package_type`` says what it is at the cloud: machines (``vm``), a release (``helm``) whose pods are the
     nodes and whose ``workloads`` are billed, or functions (``serverless``); ``cloud_id`` is the release's or
-    the functions' id there. ``security_groups`` are ids by name (see ``planning.groups``); ``public`` says
+    the functions' id there. ``security_groups`` are ids by name (see ``doors.groups``); ``public`` says
     that machines with endpoints get public addresses.
     """
 

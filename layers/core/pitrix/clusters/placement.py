@@ -1,19 +1,20 @@
 """Whether a cluster fits where it is to run: what its cloud must offer, and what the account has room for.
 
-Pure functions. What is missing is said before anything is made; who asks the cloud is ``service.py``.
+Pure functions. What is missing is said before anything is made; who asks the cloud is ``drafting.py``.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
-from pitrix.clusters.model import Node
+from pitrix.clusters.model import Node, Plan, StepKind
+from pitrix.packages import service as packages
 from pitrix.packages.model import ClusterSpec, Package
 from providers.base import Capability
 from providers.resources import Quota
 
-#: What a package of each type becomes, and the capabilities without which it cannot.
+#: What packages become (`packages.becomes`) in words, and the capabilities without which they cannot.
 _BECOMES = {
     "vm": ("machines", (Capability.MACHINES, Capability.NETWORKS)),
     "helm": ("a release on a Kubernetes cluster", (Capability.RELEASES,)),
@@ -29,12 +30,13 @@ def unfit(package: Package, cloud: str, offers: Collection[str], *, public: bool
         offers: Its capabilities.
         public: Whether machines are to have public addresses.
     """
-    what, needs = _BECOMES[package.type]
+    kind = packages.becomes(package.type)
+    what, needs = _BECOMES[kind]
     lacking = [need.replace("_", " ") for need in needs if need not in offers]
     if lacking:
         name = package.title or package.name
         return f"{name} becomes {what}, and {cloud} does not offer {' and '.join(lacking)}"
-    if public and package.type == "vm" and Capability.ADDRESSES not in offers:
+    if public and kind == "vm" and Capability.ADDRESSES not in offers:
         return f"{cloud} does not offer public addresses; deploy it without them"
     return ""
 
@@ -46,52 +48,50 @@ def unkept(spec: ClusterSpec, cloud: str, offers: Collection[str]) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class _Demand:
-    """So much of something: ``words`` of its quota's name, and the unit in which that counts."""
+#: What a plan needs of a quota, in words and with its unit.
+_NEEDS = {
+    "machines": ("machines", ""),
+    "cpu": ("cores", ""),
+    "memory_mib": ("memory", " MiB"),
+    "volumes": ("volumes", ""),
+    "volume_gib": ("storage", " GiB"),
+    "networks": ("networks", ""),
+    "addresses": ("public addresses", ""),
+}
 
-    title: str
-    amount: int
-    unit: str
-    words: tuple[str, ...]
-    units: dict[str, int]
 
+def shortfalls(nodes: Sequence[Node], plan: Plan, quotas: Iterable[Quota]) -> list[str]:
+    """Say, in sentences, for which of the account's quotas a deployment is too much.
 
-def shortfalls(nodes: Sequence[Node], quotas: Iterable[Quota]) -> list[str]:
-    """Say, in sentences, for which of the account's quotas the machines of a cluster are too many.
-
-    Clouds have names of their own for their quotas; one that says neither by its name nor by its unit what it
-    counts is left to the cloud itself to hold.
+    A quota that does not say what it counts is left to the cloud itself to hold.
     """
-    demands = [
-        _Demand("machines", len(nodes), "", ("machines", "instances", "virtualmachines", "servers"), {"": 1}),
-        _Demand("cores", sum(n.cpu for n in nodes), "", ("core", "cpu"), {"": 1, "vcpu": 1, "core": 1}),
-        _Demand("memory", sum(n.memory_mib for n in nodes), " MiB", ("mem", "ram"), {"mib": 1, "gib": 1024}),
-        _Demand(
-            "volumes", sum(n.volume_gib for n in nodes), " GiB", ("volume", "disk", "gigabytes"), {"gib": 1}
-        ),
-    ]
+    needed = _needed(nodes, plan)
     found = []
     for quota in quotas:
-        for demand in demands:
-            if quota.limit is None or not _is_about(quota, demand):
-                continue
-            scale = demand.units[_unit(quota)]
-            left = max(quota.limit - quota.used, 0) * scale
-            if demand.amount > left:
-                found.append(
-                    f"It needs {demand.amount:,}{demand.unit} of {demand.title}, and the account has "
-                    f"{left:,}{demand.unit} left ({quota.name}: {quota.used:,} of {quota.limit:,} are used)."
-                )
+        if quota.limit is None or quota.counts not in needed:
+            continue
+        amount, left = needed[quota.counts], max(quota.limit - quota.used, 0)
+        what, unit = _NEEDS[quota.counts]
+        if amount > left:
+            found.append(
+                f"It needs {amount:,}{unit} of {what}, and the account has {left:,}{unit} left "
+                f"({quota.name}: {quota.used:,} of {quota.limit:,} are used)."
+            )
     return found
 
 
-def _is_about(quota: Quota, demand: _Demand) -> bool:
-    name, unit = quota.name.lower(), _unit(quota)
-    if demand.title == "machines":
-        return unit == "" and name in demand.words
-    return unit in demand.units and any(word in name for word in demand.words)
+def _needed(nodes: Sequence[Node], plan: Plan) -> dict[str, int]:
+    """What a deployment needs by the words of `providers.resources.COUNTED`, at the least.
 
-
-def _unit(quota: Quota) -> str:
-    return quota.unit.lower().removesuffix("s")
+    Clouds round machines up to their sizes, and count the cores of machines with GPUs apart.
+    """
+    made = Counter(step.kind for step in plan.steps if not step.optional)
+    return {
+        "machines": len(nodes),
+        "cpu": sum(node.cpu for node in nodes if not node.gpu),
+        "memory_mib": sum(node.memory_mib for node in nodes),
+        "volumes": made[StepKind.CREATE_VOLUME],
+        "volume_gib": sum(node.volume_gib for node in nodes),
+        "networks": made[StepKind.CREATE_NETWORK],
+        "addresses": made[StepKind.GIVE_ADDRESS],
+    }

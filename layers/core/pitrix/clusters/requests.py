@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from pitrix.errors import FieldError, InvalidInput
+
+_NAME_LENGTH = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeployRequest:
@@ -31,3 +35,19 @@ class ActionParams:
     service: str | None = None
     role: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a cluster without spaces around it.
+
+    Raises:
+        InvalidInput: it is empty or too long.
+    """
+    if not 1 <= len(name.strip()) <= _NAME_LENGTH:
+        raise wrong("name", f"must have 1 to {_NAME_LENGTH} characters")
+    return name.strip()
+
+
+def wrong(field: str, message: str) -> InvalidInput:
+    """Return the error of one field of a request."""
+    return InvalidInput(f"{field}: {message}.", errors=[FieldError(field, message)])

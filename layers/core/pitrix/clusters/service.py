@@ -4,7 +4,8 @@ Owns who may do what and when: a cluster is held by one job at a time, and every
 can be read before it runs. Does nothing at a cloud itself: it writes the job down and starts its state
 machine.
 
-Next: ``planning.py`` for the plans, ``execution.py`` for what the state machines call.
+Next: ``drafting.py`` for what a deployment would be, ``planning.py`` for the plans, ``execution.py`` for what
+the state machines call.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from pitrix import ids
 from pitrix.billing.model import Quote
-from pitrix.catalog.model import App, Version
 from pitrix.clock import Clock
-from pitrix.clusters import placement, planning
+from pitrix.clusters import planning
+from pitrix.clusters.drafting import Catalog, Clouds, Drafts
 from pitrix.clusters.model import (
     TRANSITIONS,
     Cluster,
@@ -33,33 +34,22 @@ from pitrix.clusters.model import (
     StepStatus,
 )
 from pitrix.clusters.ports import ClusterStore, StateMachines
-from pitrix.clusters.requests import ActionParams, DeployRequest
+from pitrix.clusters.requests import ActionParams, DeployRequest, checked_name, wrong
 from pitrix.clusters.sweeping import start
 from pitrix.clusters.views import plan_without_secrets, steps_without_secrets, without_secrets
 from pitrix.errors import (
-    CapabilityMissing,
     Conflict,
-    FieldError,
-    InvalidInput,
     NotFound,
     PreconditionFailed,
-    ProviderError,
     QuotaExceeded,
-    ServiceUnavailable,
     Unprocessable,
 )
 from pitrix.events import EventBus
 from pitrix.identity.model import SYSTEM, Principal, require, require_owned
 from pitrix.packages import service as packages
-from pitrix.packages.model import ClusterSpec, Package, RoleSpec
+from pitrix.packages.model import ClusterSpec
 from pitrix.repos.model import Repo
-from pitrix.runtimes.model import ProviderInfo, Runtime
-from providers.resources import Quota
-
-#: A plan larger than this is refused: a job's execution ends at 25,000 events (Step Functions quota), and a
-#: machine of a deployment takes up to 300 of them.
-MAX_NODES = 50
-_NAME_LENGTH = 100
+from pitrix.runtimes.model import Runtime
 
 _log = logging.getLogger("pitrix.clusters")
 
@@ -83,33 +73,6 @@ class Deployment:
     job: Job
 
 
-class Catalog(Protocol):
-    """What clusters ask of the catalog."""
-
-    def get_app(self, who: Principal, app_id: str) -> App: ...
-    def get_version(self, who: Principal, app_id: str, version_id: str) -> Version: ...
-    def load_package(self, who: Principal, version_id: str) -> Package: ...
-    def count_deployment(self, who: Principal, app_id: str, cluster_id: str) -> None: ...
-
-
-class Clouds(Protocol):
-    """What clusters ask of the runtimes."""
-
-    def usable(self, who: Principal, runtime_id: str) -> Runtime: ...
-    def provider(self, who: Principal, name: str) -> ProviderInfo: ...
-    def quotas(self, who: Principal, runtime_id: str) -> list[Quota]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """A deployment that could begin. ``warnings`` say why its cloud would refuse it."""
-
-    cluster: Cluster
-    nodes: list[Node]
-    plan: Plan
-    warnings: list[str]
-
-
 class ClusterService:
     """See the module."""
 
@@ -128,13 +91,18 @@ class ClusterService:
     ) -> None:
         self._store = store
         self._catalog = catalog
-        self._clouds = clouds
-        self._repo = repo
-        self._quote = quote
         self._machines = machines
         self._events = events
         self._clock = clock
         self._agent_deadline_s = agent_deadline_s
+        self._drafts = Drafts(
+            catalog=catalog,
+            clouds=clouds,
+            repo=repo,
+            quote=quote,
+            clock=clock,
+            agent_deadline_s=agent_deadline_s,
+        )
 
     # --- deploying -----------------------------------------------------------------------------------------
 
@@ -150,9 +118,9 @@ class ClusterService:
             Unprocessable: the version cannot be deployed.
             CapabilityMissing: the runtime's cloud does not offer what the application needs.
         """
-        prepared = self._prepare(who, request, locale)
-        plan = prepared.plan
-        plan.notes += prepared.warnings
+        draft = self._drafts.prepare(who, request, locale)
+        plan = draft.plan
+        plan.notes += draft.warnings
         return PlanView(
             plan=plan,
             micros_per_hour_before=0,
@@ -166,10 +134,10 @@ class ClusterService:
         Raises:
             QuotaExceeded: the cloud account has no room for it.
         """
-        prepared = self._prepare(who, request, locale)
-        cluster, nodes, plan = prepared.cluster, prepared.nodes, prepared.plan
-        if prepared.warnings:
-            raise QuotaExceeded(" ".join(prepared.warnings))
+        draft = self._drafts.prepare(who, request, locale)
+        if draft.warnings:
+            raise QuotaExceeded(" ".join(draft.warnings))
+        cluster, nodes, plan = draft.cluster, draft.nodes, draft.plan
         job = self._new_job(who, cluster, JobKind.DEPLOY, plan, {})
         cluster.transition, cluster.job_id = TRANSITIONS[JobKind.DEPLOY][0], job.job_id
         self._store.claim(cluster, job, plan.steps, nodes)
@@ -178,109 +146,6 @@ class ClusterService:
         except Exception:
             _log.exception("a deployment of app %s was not counted", cluster.app_id)
         return Deployment(cluster=without_secrets(cluster), job=self._start(job))
-
-    def _prepare(self, who: Principal, request: DeployRequest, locale: str) -> _Prepared:
-        require(who, "clusters", "create")
-        app = self._catalog.get_app(who, request.app_id)
-        version_id = request.version_id or app.latest_version_id
-        if version_id is None:
-            raise Unprocessable(f"{app.title or app.name} has no released version that could be deployed.")
-        version = self._catalog.get_version(who, app.app_id, version_id)
-        if version.status != "released":
-            raise Unprocessable(
-                f"Version {version.name} is {version.status}; only released ones are deployed."
-            )
-        runtime = self._clouds().usable(who, request.runtime_id)
-        self._check_placement(app, runtime)
-        package = self._catalog.load_package(who, version_id)
-        answers = packages.aimed(package, request.answers, provider=runtime.provider)
-        complete = packages.complete_answers(packages.form(package, locale), answers)
-        cloud = self._clouds().provider(who, runtime.provider)
-        if why := placement.unfit(package, cloud.title, cloud.capabilities, public=request.public):
-            raise CapabilityMissing(f"{why}.")
-        spec = packages.demand(package, complete)
-        if package.type == "vm":
-            _check_machines(spec)
-        if why := placement.unkept(spec, cloud.title, cloud.capabilities):
-            raise CapabilityMissing(f"{app.title or app.name} cannot be deployed there: {why}.")
-        cluster = self._new_cluster(who, request, app, version, runtime, package, spec, answers)
-        quote = self._quote(who, spec, runtime)
-        cluster.currency, cluster.micros_per_hour = quote.currency, quote.micros_per_hour
-        nodes = new_nodes(cluster) if cluster.package_type == "vm" else []
-        plan = self._plan(cluster, nodes, package, cloud)
-        plan.notes += quote.notes
-        return _Prepared(
-            cluster=cluster, nodes=nodes, plan=plan, warnings=self._room(who, runtime, nodes, plan)
-        )
-
-    def _plan(self, cluster: Cluster, nodes: list[Node], package: Package, cloud: ProviderInfo) -> Plan:
-        if cluster.package_type != "vm":
-            return planning.deploy_software(cluster)
-        return planning.deploy(
-            cluster,
-            nodes,
-            agent_deadline_s=self._agent_deadline_s,
-            payload=bool(package.payload),
-            offers=cloud.capabilities,
-        )
-
-    def _room(self, who: Principal, runtime: Runtime, nodes: list[Node], plan: Plan) -> list[str]:
-        """Say what the account has no room for; a cloud that does not answer now is noted in the plan."""
-        if not nodes:
-            return []
-        try:
-            return placement.shortfalls(nodes, self._clouds().quotas(who, runtime.runtime_id))
-        except (ProviderError, ServiceUnavailable) as error:
-            plan.notes.append(f"The account's quotas could not be asked for now: {error.detail}")
-            return []
-
-    def _check_placement(self, app: App, runtime: Runtime) -> None:
-        """Refuse a runtime that the app's repository does not allow its apps to run on."""
-        repo = self._repo(app.repo_id)
-        why = repo.mismatch(runtime.provider, runtime.labels) if repo is not None else ""
-        if why:
-            raise Unprocessable(f"Runtime {runtime.name} cannot run {app.title or app.name}: {why}.")
-
-    def _new_cluster(
-        self,
-        who: Principal,
-        request: DeployRequest,
-        app: App,
-        version: Version,
-        runtime: Runtime,
-        package: Package,
-        spec: ClusterSpec,
-        answers: Mapping[str, Any],
-    ) -> Cluster:
-        name = (request.name or spec.name or app.name).strip()
-        if not 1 <= len(name) <= _NAME_LENGTH:
-            raise _bad("name", f"must have 1 to {_NAME_LENGTH} characters")
-        now = self._clock.now()
-        return Cluster(
-            cluster_id=ids.new("cl"),
-            name=name,
-            description=spec.description,
-            owner_id=who.user_id,
-            owner_path=who.owner_path,
-            account=who.owner_path,
-            app_id=app.app_id,
-            app_name=app.name,
-            version_id=version.version_id,
-            version=version.name,
-            runtime_id=runtime.runtime_id,
-            package_type=package.type,
-            public=request.public,
-            roles=spec.roles,
-            workloads=spec.workloads,
-            env=spec.env,
-            endpoint_ports={
-                name: {"port": door.port, "protocol": door.protocol, "roles": door.roles}
-                for name, door in spec.endpoints.items()
-            },
-            answers=dict(answers),
-            created_at=now,
-            status_at=now,
-        )
 
     # --- looking -------------------------------------------------------------------------------------------
 
@@ -324,14 +189,13 @@ class ClusterService:
         """
         require(who, "clusters", "update")
         self.get(who, cluster_id)
-        if name is not None and not 1 <= len(name.strip()) <= _NAME_LENGTH:
-            raise _bad("name", f"must have 1 to {_NAME_LENGTH} characters")
+        checked = None if name is None else checked_name(name)
 
         def change(cluster: Cluster) -> None:
             if if_version is not None and cluster.version_no != if_version:
                 raise PreconditionFailed("The cluster was changed since you read it; read it again.")
-            if name is not None:
-                cluster.name = name.strip()
+            if checked is not None:
+                cluster.name = checked
             if description is not None:
                 cluster.description = description
 
@@ -409,11 +273,11 @@ class ClusterService:
             for role in cluster.roles
         }
         if asked.role is not None and asked.role not in offered:
-            raise _bad("role", f"{asked.role!r} is no role of this cluster; it has {_listed(offered)}")
+            raise wrong("role", f"{asked.role!r} is no role of this cluster; it has {_listed(offered)}")
         holders = [r for r, names in offered.items() if asked.role in (None, r) and asked.service in names]
         if asked.service is None or not holders:
             known = _listed({name for names in offered.values() for name in names})
-            raise _bad("service", f"{asked.service!r} is no custom service here; there are {known}")
+            raise wrong("service", f"{asked.service!r} is no custom service here; there are {known}")
         # The package of a running cluster is read as the platform: its version may be suspended by now.
         package = self._catalog.load_package(SYSTEM, cluster.version_id)
         return asked.service, {
@@ -508,54 +372,6 @@ class ClusterService:
         return job
 
 
-def _check_machines(spec: ClusterSpec) -> None:
-    machines = sum(role.machines for role in spec.roles)
-    if machines == 0:
-        raise InvalidInput("These answers ask for no machine at all; give at least one role a count.")
-    if machines > MAX_NODES:
-        raise InvalidInput(f"These answers ask for {machines} machines; {MAX_NODES} is the most.")
-
-
-def new_nodes(cluster: Cluster) -> list[Node]:
-    """Return the nodes that a cluster's roles ask for, replicas under ``<role>-replica``, frontgate last."""
-    nodes: list[Node] = []
-    for role in cluster.roles:
-        names = [(role.role, role.count)]
-        if role.replicas:
-            names.append((f"{role.role}-replica", role.count * role.replicas))
-        for name, count in names:
-            nodes += [_node(cluster, role, name, index, len(nodes) + index + 1) for index in range(count)]
-    nodes.append(
-        Node(
-            node_id=ids.new("node"),
-            cluster_id=cluster.cluster_id,
-            role=planning.FRONTGATE_ROLE,
-            index=0,
-            name=planning.FRONTGATE_ROLE,
-            frontgate=True,
-            cpu=planning.FRONTGATE_CPU,
-            memory_mib=planning.FRONTGATE_MEMORY_MIB,
-            server_id=len(nodes) + 1,
-        )
-    )
-    return nodes
-
-
-def _node(cluster: Cluster, role: RoleSpec, name: str, index: int, server_id: int) -> Node:
-    return Node(
-        node_id=ids.new("node"),
-        cluster_id=cluster.cluster_id,
-        role=name,
-        index=index,
-        name=f"{name or 'node'}-{index + 1}",
-        cpu=role.cpu,
-        memory_mib=role.memory_mib,
-        gpu=role.gpu,
-        volume_gib=sum(volume.size_gib for volume in role.volumes),
-        server_id=server_id,
-    )
-
-
 def _action(name: str) -> JobKind:
     actions = [kind for kind in JobKind if kind is not JobKind.DEPLOY]
     for kind in actions:
@@ -567,7 +383,3 @@ def _action(name: str) -> JobKind:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in sorted(names)) or "none"
-
-
-def _bad(field: str, message: str) -> InvalidInput:
-    return InvalidInput(f"{field}: {message}.", errors=[FieldError(field, message)])

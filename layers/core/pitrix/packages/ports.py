@@ -1,7 +1,9 @@
 """The one port of this context: a kind of package.
 
 Owns the interface and the lazy registry of formats.  To add a kind, write a module with a class that has
-these methods and name it in `_FORMATS`; nothing else changes.
+these methods and name it in `_BUILT_IN`; nothing else changes.  A kind of another distribution is found by its
+entry point in the group ``pitrix.packages`` (name = the kind, value = ``module:Class``), as
+``infra/demo/format-plugin`` shows.
 """
 
 from __future__ import annotations
@@ -11,15 +13,24 @@ from functools import cache
 from typing import Any, Protocol
 
 from pitrix import plugins
+from pitrix.errors import CapabilityMissing
 from pitrix.packages.model import ClusterSpec, Form, FormGroup, Manifest, Package, Problem
 
 Files = Mapping[str, bytes]
 
 
 class PackageFormat(Protocol):
-    """One kind of package.  Every method is pure; `lint` never raises over what a package holds."""
+    """One kind of package.  Every method is pure; `lint` never raises over what a package holds.
+
+    Attributes:
+        type: Its name.
+        becomes: What it is at a cloud: machines (``vm``), a release (``helm``), functions (``serverless``).
+            Packages of another distribution become machines: what a release and functions are made of is
+            known to ours alone.
+    """
 
     type: str
+    becomes: str
 
     def matches(self, files: Files) -> bool:
         """Whether these files look like a package of this kind (they may still be broken)."""
@@ -96,7 +107,7 @@ class PackageFormat(Protocol):
         ...
 
 
-_FORMATS = {
+_BUILT_IN = {
     # First: charts often carry a package.json of tools for JavaScript.
     "helm": "pitrix.packages.formats.helm.format:HelmFormat",
     # Before VM packages, which have a package.json too: its "type" tells them apart.
@@ -105,9 +116,18 @@ _FORMATS = {
 }
 
 
+_GROUP = "pitrix.packages"
+
+
+@cache
+def _registered() -> dict[str, str]:
+    found = plugins.registered(_GROUP, _BUILT_IN)
+    return _BUILT_IN | {name: found[name] for name in sorted(found)}
+
+
 def types() -> list[str]:
-    """The kinds of packages there are, in the order in which they are tried."""
-    return list(_FORMATS)
+    """The kinds of packages there are, in the order in which they are tried: ours first."""
+    return list(_registered())
 
 
 @cache
@@ -115,12 +135,14 @@ def get(name: str) -> PackageFormat:
     """The format of that name; its module is imported when it is first asked for.
 
     Raises:
-        KeyError: There is no such kind of package.
+        CapabilityMissing: There is no such kind of package; the plug-in that had it may be gone.
     """
-    made: PackageFormat = plugins.load(_FORMATS[name])()
+    if name not in _registered():
+        raise CapabilityMissing(f"There is no kind of package {name!r}; there are: {', '.join(types())}.")
+    made: PackageFormat = plugins.load(_registered()[name])()
     return made
 
 
 def detect(files: Files) -> PackageFormat | None:
     """The format that these files are in; ``None`` when none knows them."""
-    return next((found for name in _FORMATS if (found := get(name)).matches(files)), None)
+    return next((found for name in _registered() if (found := get(name)).matches(files)), None)

@@ -32,6 +32,7 @@ from pitrix.packages.model import (
 
 __all__ = [
     "aimed",
+    "becomes",
     "build",
     "chart",
     "code_archive",
@@ -63,6 +64,16 @@ PREVIEW_BYTES = 5_000_000
 def types() -> list[str]:
     """The kinds of packages there are."""
     return ports.types()
+
+
+def becomes(type: str) -> str:
+    """What packages of a kind are at a cloud: machines (``vm``), a release (``helm``), or functions
+    (``serverless``).
+
+    Raises:
+        CapabilityMissing: There is no such kind.
+    """
+    return ports.get(type).becomes
 
 
 def lint(source: Path | str | bytes, *, deeply: bool = False) -> list[Problem]:

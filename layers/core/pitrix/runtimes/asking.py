@@ -102,9 +102,8 @@ def _zones(provider: Provider) -> list[ZoneInfo]:
 
 # --- between two functions ---------------------------------------------------------------------------------
 
-#: What each question is answered with; all but the first are about an account.
+#: What each question about an account is answered with.
 ANSWERS: Final[Mapping[str, Any]] = {
-    "providers": list[ProviderInfo],
     "check": Check,
     "zones": list[ZoneInfo],
     "machine_types": list[MachineType],
@@ -114,10 +113,9 @@ ANSWERS: Final[Mapping[str, Any]] = {
 }
 
 
-def question(name: str, account: Account | None = None) -> dict[str, Any]:
+def question(name: str, account: Account) -> dict[str, Any]:
     """A question as the event of a function."""
-    asked = {"task": "answer", "question": name}
-    return asked if account is None else asked | {"account": msgspec.to_builtins(account)}
+    return {"task": "answer", "question": name, "account": msgspec.to_builtins(account)}
 
 
 def answer(desk: CloudDesk, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,8 +127,8 @@ def answer(desk: CloudDesk, asked: Mapping[str, Any]) -> dict[str, Any]:
     try:
         if name not in ANSWERS:
             raise PitrixError(f"There is no question {name!r} to a cloud.")
-        account = (msgspec.convert(asked["account"], Account),) if "account" in asked else ()
-        return {"answer": msgspec.to_builtins(getattr(desk, name)(*account))}
+        account = msgspec.convert(asked["account"], Account)
+        return {"answer": msgspec.to_builtins(getattr(desk, name)(account))}
     except PitrixError as error:
         fields = [[each.field, each.message] for each in error.errors]
         return {"error": {"class": type(error).__name__, "detail": error.detail, "fields": fields}}

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from pitrix.errors import NotFound, ProviderError, ProviderUnavailable
+from pitrix.errors import ProviderError, ProviderUnavailable
 from pitrix.runtimes import asking
 from pitrix.runtimes.model import Account, Check, ProviderInfo, ZoneInfo
 from pitrix.runtimes.ports import Clouds
@@ -35,30 +35,21 @@ class LambdaClouds:
         connect: Makes the ``lambda`` client, on first use; it should wait for :data:`ANSWER_WITHIN_S`.
         prefix: What the functions' names begin with, such as ``pitrix-cloud-``.
         registry: The providers that this function knows; none of their SDKs is needed.
-        plugins: Whether the deployment has plug-ins, which only their own function knows.
     """
 
-    def __init__(self, connect: Callable[[], Any], *, prefix: str, registry: Clouds, plugins: bool) -> None:
+    def __init__(self, connect: Callable[[], Any], *, prefix: str, registry: Clouds) -> None:
         self._connect = connect
         self._prefix = prefix
         self._registry = registry
-        # A deployment with other plug-ins has other functions: what was told holds as long as this one.
-        self._plugged: dict[str, ProviderInfo] | None = None if plugins else {}
 
     def providers(self) -> list[ProviderInfo]:
-        known = {name: asking.info(self._registry.get(name)) for name in self._registry.names()}
-        return [each for _, each in sorted((self._plugged_in() | known).items())]
+        return [self.provider(name) for name in self._registry.names()]
 
     def provider(self, name: str) -> ProviderInfo:
-        if name in self._registry.names():
-            return asking.info(self._registry.get(name))
-        if found := self._plugged_in().get(name):
-            return found
-        known = ", ".join(each.name for each in self.providers())
-        raise NotFound(f"There is no provider {name!r}; there are: {known}.")
+        return asking.info(self._registry.get(name))
 
     def check(self, account: Account) -> Check:
-        found: Check = self._ask(account.provider, "check", account)
+        found: Check = self._ask("check", account)
         return found
 
     def zones(self, account: Account) -> list[ZoneInfo]:
@@ -77,18 +68,13 @@ class LambdaClouds:
         return self._list("quotas", account)
 
     def _list(self, question: str, account: Account) -> list[Any]:
-        found: list[Any] = self._ask(account.provider, question, account)
+        found: list[Any] = self._ask(question, account)
         return found
 
-    def _plugged_in(self) -> dict[str, ProviderInfo]:
-        if self._plugged is None:
-            self._plugged = {each.name: each for each in self._ask(_PLUGINS, "providers")}
-        return self._plugged
-
-    def _ask(self, provider: str, question: str, account: Account | None = None) -> Any:
+    def _ask(self, question: str, account: Account) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        name = function_name(self._prefix, provider)
+        name = function_name(self._prefix, account.provider)
         payload = json.dumps(asking.question(question, account)).encode()
         try:
             given = self._connect().invoke(FunctionName=name, Payload=payload)

@@ -106,7 +106,7 @@ def interpose(upstream: str, *, tls: tuple[Path, Path] | None = None) -> Iterato
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)  # its Date and Server are the cloud's own
             for name, value in answer.headers.items():
                 if name.lower() != "content-length":
                     self.send_header(name, value)

@@ -26,7 +26,7 @@ _CATEGORIES = ("category", "artifacthub.io/category", "licenses.category", "cata
 class HelmFormat:
     """The `PackageFormat` of Helm charts."""
 
-    type = "helm"
+    type = becomes = "helm"
 
     def matches(self, files: Files) -> bool:
         if METADATA in files:

@@ -33,7 +33,7 @@ _UNMETERED = (
 class ServerlessFormat:
     """The `PackageFormat` of functions."""
 
-    type = "serverless"
+    type = becomes = "serverless"
 
     def matches(self, files: Files) -> bool:
         return serverless_manifest.is_serverless(files)

@@ -33,7 +33,7 @@ from pitrix.packages.text import jsontext
 class VmFormat:
     """The `PackageFormat` of virtual machines."""
 
-    type = "vm"
+    type = becomes = "vm"
 
     def matches(self, files: Files) -> bool:
         return any(path in files for path in (METADATA, CONFIG, *TEMPLATES))
