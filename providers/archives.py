@@ -37,7 +37,7 @@ def under(files: Mapping[str, bytes], path: str) -> dict[str, bytes]:
     lead = "" if clean in ("", ".") else f"{clean}/"
     inside = {name.removeprefix(lead): data for name, data in files.items() if name.startswith(lead)}
     if not inside:
-        raise InvalidInput(f"The template names {path}, and the package has nothing there.")
+        raise InvalidInput(f"The manifests name {path}, and the package has nothing there.")
     return inside
 
 

@@ -81,5 +81,15 @@ def list_subnets(runtime_id: str) -> Response:
     return page(bootstrap.runtimes().subnets(who_asks(app), runtime_id), None)
 
 
+@app.route("/v1/runtimes/{runtime_id}/images", methods=["GET"])
+def list_images(runtime_id: str) -> Response:
+    return page(bootstrap.runtimes().images(who_asks(app), runtime_id), None)
+
+
+@app.route("/v1/runtimes/{runtime_id}/quotas", methods=["GET"])
+def list_quotas(runtime_id: str) -> Response:
+    return page(bootstrap.runtimes().quotas(who_asks(app), runtime_id), None)
+
+
 def _runtime(runtime: Runtime, status: int = 200) -> Response:
     return ok(runtime, status, headers={"ETag": etag(runtime.revision)})

@@ -26,7 +26,7 @@ Template = dict[str, Any]
 
 DIGEST_OUTPUT = "LocalDigest"
 PLUGINS = "PluginLayer"
-"""The template's parameter that names a layer of others; here the names of those that are built, with commas."""
+"""The template's parameter that names a layer of others; here the names of what is built, with commas."""
 
 _FUNCTION = "AWS::Serverless::Function"
 _LAYER = "AWS::Serverless::LayerVersion"

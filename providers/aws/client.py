@@ -214,6 +214,8 @@ class Client:
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=timeout_s,
             retries={"total_max_attempts": 1, "mode": "standard"},
+            # AWS_ENDPOINT_URL is the platform's own cloud (on a laptop its emulator), never a tenant's.
+            ignore_configured_endpoint_urls=True,
             s3={"addressing_style": "path" if self.endpoint else "auto"},
         )
         with _making:  # botocore's sessions are for one thread at a time

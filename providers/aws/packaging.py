@@ -9,14 +9,13 @@ while code and configuration are what they were: so the version's number is part
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pitrix.errors import InvalidInput
+from providers import archives
 from providers.resources import FunctionSpec
 
 ALIAS = "live"
@@ -27,7 +26,6 @@ PARAMETERS = "parameters.json"
 BODY_BYTES = 51_200
 """The largest template that CloudFormation takes within a request; a larger one comes from a bucket."""
 
-_LONG_AGO = (1980, 1, 1, 0, 0, 0)
 _FUNCTION = "AWS::Serverless::Function"
 #: Where a resource's type keeps the path of its code.
 _PATHS = {
@@ -53,7 +51,7 @@ def packaged(spec: FunctionSpec, *, bucket: str, prefix: str, version: int) -> A
     Raises:
         InvalidInput: The manifests have no template, the archive is none, or lacks what the template names.
     """
-    template, files = _template(spec), _files(spec)
+    template, files = _template(spec), archives.files_of(spec.code)
     objects: dict[str, bytes] = {}
 
     def stored(path: str) -> str:
@@ -120,27 +118,9 @@ def _parameters(spec: FunctionSpec) -> list[dict[str, str]]:
         raise InvalidInput(f"{PARAMETERS} is no list of ParameterKey and ParameterValue.") from error
 
 
-def _files(spec: FunctionSpec) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(spec.code)) as archive:
-            return {each.filename: archive.read(each) for each in archive.infolist() if not each.is_dir()}
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-        raise InvalidInput(f"The code is no zip archive: {error}.") from error
-
-
 def _zipped(files: Mapping[str, bytes], path: str) -> bytes:
     """What lies under ``path`` as an archive that depends on its files alone; an archive as it is."""
     clean = path.removeprefix("./").strip("/")
     if clean in files:
         return files[clean]
-    lead = "" if clean in ("", ".") else f"{clean}/"
-    inside = {name.removeprefix(lead): data for name, data in files.items() if name.startswith(lead)}
-    if not inside:
-        raise InvalidInput(f"The template names {path}, and the package has nothing there.")
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in sorted(inside.items()):
-            entry = zipfile.ZipInfo(name, _LONG_AGO)
-            entry.external_attr, entry.compress_type = 0o755 << 16, zipfile.ZIP_DEFLATED
-            archive.writestr(entry, data)
-    return made.getvalue()
+    return archives.packed(archives.under(files, path))

@@ -24,7 +24,7 @@ from pitrix.errors import (
     ResourceNotFound,
 )
 from providers.azure import errors
-from providers.azure.naming import Id, split
+from providers.azure.naming import Id, split, with_canonical_ids
 from providers.resources import Connection, MachineType
 
 Json = Mapping[str, Any]
@@ -97,15 +97,32 @@ class Client:
     def send(self, begin: Callable[..., Any], *args: Any, **more: Any) -> Json:
         """Begin an operation that takes long, and do not wait for its end; what is told at first."""
         with errors.translated():
-            return _json(begin(*args, polling=False, **more).result())
+            begun = begin(*args, polling=False, **more)
+            try:
+                return _json(begun.result())
+            except ValueError:  # it was accepted, and the answer has no body
+                return {}
 
     def create(self, begin: Callable[..., Any], group: str, *args: Any, **more: Any) -> Json:
         """:meth:`send` into a resource group, which is made where it is not there yet."""
+        return self.in_group(group, lambda: self.send(begin, group, *args, **more))
+
+    def in_group(self, group: str, make: Callable[[], Json]) -> Json:
+        """Make something in a resource group, which is made first where it is not there yet.
+
+        Raises:
+            ProviderUnavailable: The group is made, but that part of Azure has not heard of it yet.
+        """
         try:
-            return self.send(begin, group, *args, **more)
+            return make()
         except errors.GroupMissing:
             self.make_group(group)
-            return self.send(begin, group, *args, **more)
+        try:
+            return make()
+        except errors.GroupMissing as error:
+            raise ProviderUnavailable(
+                f"Azure has made the resource group {group}, but does not find it yet; ask again."
+            ) from error
 
     def make_group(self, group: str) -> None:
         """Make a resource group, in the connection's location unless it is there in another."""
@@ -311,8 +328,8 @@ def _guid(credential: Mapping[str, str], name: str, title: str) -> str:
 
 
 def _json(answer: Any) -> Json:
-    """A model of the SDK as the JSON that Azure answered."""
+    """A model of the SDK as the JSON that Azure answered, with ids in one spelling."""
     if answer is None:
         return {}
-    told: Json = answer.as_dict() if hasattr(answer, "as_dict") else answer
+    told: Json = with_canonical_ids(answer.as_dict() if hasattr(answer, "as_dict") else answer)
     return told

@@ -29,6 +29,10 @@ class GroupMissing(ResourceNotFound):
     """The resource group that something was to be made in does not exist."""
 
 
+class SizeNotSold(InvalidInput):
+    """The location lists a size that this subscription cannot have there."""
+
+
 _NOT_FOUND = {
     "InvalidResourceReference",
     "ParentResourceNotFound",
@@ -40,6 +44,9 @@ _NOT_FOUND = {
 _PASSES = {
     "RetryableError",
     "AnotherOperationInProgress",
+    "AttachDiskWhileBeingDetached",
+    "CanceledAndSupersededDueToAnotherOperation",
+    "NicReservedForAnotherVm",  # for three minutes after a machine with that interface was refused
     "ReferencedResourceNotProvisioned",
     "ResourceGroupBeingDeleted",
     "AllocationFailed",
@@ -48,6 +55,8 @@ _PASSES = {
     "ServerTimeout",
     "GatewayTimeout",
 }
+_GOES_ON = "another operation is in progress"
+"""What Microsoft.Web says in a conflict that passes, under the code of one that does not."""
 _IN_USE = re.compile(r"InUse|CannotBeDeleted|CannotDelete|InUseBy|PublicIPAddressInUse|NicInUse")
 _QUOTA = re.compile(r"Quota|LimitReached|CountLimit|LimitExceeded")
 _ACTION = re.compile(r"perform action '([\w./]+)'")
@@ -102,12 +111,14 @@ def from_answer(status: int, code: str, message: str) -> PitrixError:
         return CredentialInvalid(refused)
     if _QUOTA.search(code) or (status in (400, 403, 409) and "quota" in message.lower()):
         return QuotaExceeded(said)
-    if code in _PASSES or status >= 500:
+    if code == "SkuNotAvailable":
+        return SizeNotSold(said)
+    if code in _PASSES or status >= 500 or _GOES_ON in message.lower():
         return ProviderUnavailable(said)
     if status == 404 or code in _NOT_FOUND:
         return ResourceNotFound(said)
     if status in (409, 412) or _IN_USE.search(code):
-        return InvalidInput(said) if code == "SkuNotAvailable" else Conflict(said)
+        return Conflict(said)
     return InvalidInput(said) if status == 400 else ProviderError(said)
 
 

@@ -48,7 +48,7 @@ class AzureFunctions(Cloud, Functions):
         group = naming.group_name(spec.tags)
         name = naming.app_name(self._cloud.subscription_id, key)
         account = self._cloud.find(self._accounts.get_properties, group, name)
-        if account is not None and TAG_VERSION in account["tags"]:
+        if account is not None and _tag(account, TAG_VERSION):
             return self._application(account)
         package = packaging.packaged(spec)
         if account is None:
@@ -72,7 +72,7 @@ class AzureFunctions(Cloud, Functions):
     def publish_version(self, function_id: str, spec: FunctionSpec, *, idempotency_key: str) -> Function:
         """While the first version is not there yet, nothing is done: repeat."""
         version, account = _version(check_key(idempotency_key)), self._account(function_id)
-        if account["tags"].get(TAG_VERSION) in (None, version):
+        if _tag(account, TAG_VERSION) in ("", version):
             return self._application(account)
         return self._publish(account, packaging.packaged(spec), version)
 
@@ -88,7 +88,7 @@ class AzureFunctions(Cloud, Functions):
             raise ResourceNotFound(f"The application has no version {version!r}.")
         if alias != ALIAS:
             raise InvalidInput(f"An application on Azure answers with one version, by the alias {ALIAS!r}.")
-        return self._answer_with(account, version, manifest, newest=account["tags"][TAG_VERSION])
+        return self._answer_with(account, version, manifest, newest=_tag(account, TAG_VERSION))
 
     def invoke_function(
         self, function_id: str, function: str, payload: bytes, *, timeout_s: int
@@ -100,7 +100,7 @@ class AzureFunctions(Cloud, Functions):
         """
         account = self._account(function_id)
         site = self._cloud.ask(self._sites.get, *self._place(account))
-        manifest = self._manifest(account, site["tags"].get(TAG_LIVE, "")) or {}
+        manifest = self._manifest(account, _tag(site, TAG_LIVE)) or {}
         method, path, query = packaging.request(_door(manifest, function), payload)
         keys = self._cloud.ask(self._sites.list_host_keys, *self._place(account))
         status, body = self._cloud.call(
@@ -112,7 +112,7 @@ class AzureFunctions(Cloud, Functions):
             timeout_s=timeout_s,
         )
         said = body.decode(errors="replace")[:_SENTENCE] or "it says no more; its log does"
-        return Invocation(payload=body, error=f"HTTP {status}: {said}" if status >= 300 else "")
+        return Invocation(payload=body, error=f"HTTP {status}: {said}" if status >= 400 else "")
 
     def remove_function(self, function_id: str) -> None:
         """The whole resource group where it is a cluster's and holds nothing else."""
@@ -137,22 +137,24 @@ class AzureFunctions(Cloud, Functions):
         """Store a version and let the app answer with it; as much of that as is possible now."""
         if mapping.state(account) != "Succeeded":
             return self._application(account)
-        place = self._place(account)
-        self._cloud.ask(self._cloud.storage.blob_containers.create, *place, _VERSIONS, {})
-        for each in package.manifest["resources"]:
-            self._make(place, each)
-        signature = self._signature(account, _VERSIONS, "w")
-        for ending, data in (("zip", package.archive), ("json", json.dumps(package.manifest).encode())):
-            self._cloud.keep(f"{_blobs(account)}{_VERSIONS}/{version}.{ending}?{signature}", data)
+        place, manifest = self._place(account), self._manifest(account, version)
+        if manifest is None:  # it was not stored yet: its manifest is written last
+            manifest = package.manifest
+            self._cloud.ask(self._cloud.storage.blob_containers.create, *place, _VERSIONS, {})
+            for each in manifest["resources"]:
+                self._make(place, each)
+            signature = self._signature(account, _VERSIONS, "w")
+            for ending, data in (("zip", package.archive), ("json", json.dumps(manifest).encode())):
+                self._cloud.keep(f"{_blobs(account)}{_VERSIONS}/{version}.{ending}?{signature}", data)
         if not self._has_plan(place):
             return self._application(account)
-        return self._answer_with(account, version, package.manifest, newest=version)
+        return self._answer_with(account, version, manifest, newest=version)
 
     def _answer_with(self, account: Json, version: str, manifest: Json, *, newest: str) -> Function:
         """Set the app to a stored version, tell Azure of its triggers, and note that."""
         place = self._place(account)
         site = self._cloud.find(self._sites.get, *place)
-        if site is None or site["tags"].get(TAG_LIVE) != version:
+        if site is None or _tag(site, TAG_LIVE) != version:
             body = self._site_body(account, version, manifest)
             self._cloud.send(self._sites.begin_create_or_update, *place, body)
         try:  # an app that is run from an address is only started by its triggers when Azure is told of them
@@ -164,19 +166,19 @@ class AzureFunctions(Cloud, Functions):
 
     def _application(self, account: Json, reason: str = "") -> Function:
         """Active when Azure was told of the triggers of the version that the app is set to."""
-        tags, site = account["tags"], self._cloud.find(self._sites.get, *self._place(account))
-        live = (site or {}).get("tags", {}).get(TAG_LIVE, "")
+        site = self._cloud.find(self._sites.get, *self._place(account))
+        version, live = _tag(account, TAG_VERSION), _tag(site or {}, TAG_LIVE)
         status = FunctionStatus.PENDING
-        if TAG_VERSION in tags and site is None:
+        if version and site is None:
             status, reason = FunctionStatus.FAILED, "Its function app is gone; remove the application."
-        elif TAG_VERSION in tags and tags.get(TAG_LIVE) == live and not reason:
+        elif version and _tag(account, TAG_LIVE) == live and not reason:
             status = FunctionStatus.ACTIVE
         doors = (self._manifest(account, live) or {}).get("functions", {}) if site else {}
         return Function(
             function_id=self._function_id(*self._place(account)),
             name=mapping.named(account),
             status=status,
-            version=tags.get(TAG_VERSION, ""),
+            version=version,
             aliases={ALIAS: live} if live else {},
             urls={name: f"{_base(site)}{door['route']}" for name, door in doors.items() if door and site},
             reason=reason,
@@ -213,7 +215,7 @@ class AzureFunctions(Cloud, Functions):
             "signedExpiry": (datetime.now(UTC) + good).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         told = self._cloud.ask(self._accounts.list_service_sas, *self._place(account), wanted)
-        return str(told["serviceSasToken"])
+        return str(told["serviceSasToken"]).removeprefix("?")
 
     def _make(self, place: tuple[str, str], resource: Mapping[str, str]) -> None:
         """A container, queue or table of the application; it is there already: no effect."""
@@ -324,6 +326,10 @@ class AzureFunctions(Cloud, Functions):
 
 def _version(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _tag(told: Json, name: str) -> str:
+    return str((told.get("tags") or {}).get(name, ""))
 
 
 def _blobs(account: Json) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pitrix.errors import ResourceNotFound
-from providers.azure import errors, mapping, naming
+from providers import checks
+from providers.azure import mapping, naming
 from providers.azure.cloud import Cloud
 from providers.base import KeyPairs, check_key
 from providers.resources import KeyPair, KeyPairSpec
@@ -21,13 +22,10 @@ class AzureKeyPairs(Cloud, KeyPairs):
         api = self._cloud.compute.ssh_public_keys
         if (made := self._cloud.find(api.get, group, name)) is not None:
             return mapping.key_pair(made)
-        properties = {"publicKey": mapping.public_key(spec.public_key)}
+        properties = {"publicKey": checks.public_key(spec.public_key, kinds=("ssh-ed25519", "ssh-rsa"))}
         request = mapping.body(self._cloud.zone, idempotency_key, spec, properties)
-        try:
-            return mapping.key_pair(self._cloud.ask(api.create, group, name, request))
-        except errors.GroupMissing:
-            self._cloud.make_group(group)
-            return mapping.key_pair(self._cloud.ask(api.create, group, name, request))
+        made = self._cloud.in_group(group, lambda: self._cloud.ask(api.create, group, name, request))
+        return mapping.key_pair(made)
 
     def get_key_pair(self, key_pair_id: str) -> KeyPair:
         found = self._cloud.own(key_pair_id, KIND)

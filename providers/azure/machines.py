@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 from pitrix.errors import Conflict, InvalidInput
-from providers.azure import mapping, naming, sizes, userdata
+from providers.azure import errors, mapping, naming, sizes, userdata
 from providers.azure.client import Json
 from providers.azure.cloud import Cloud
-from providers.base import Machines, check_key, smallest_type
+from providers.base import Machines, check_key
 from providers.resources import Image, Machine, MachineSpec, MachineStatus, MachineType, Quota
 
 KIND = "Microsoft.Compute/virtualMachines"
@@ -48,9 +48,8 @@ class AzureMachines(Cloud, Machines):
         made = self._look_for_machine(group, name)
         if made is None:
             request = self._machine_request(spec, idempotency_key, name)
-            begin = self._cloud.compute.virtual_machines.begin_create_or_update
             try:
-                made = self._cloud.create(begin, group, name, request)
+                made = self._make_machine(group, name, request, self._sizes_for(spec))
             except Conflict:  # another call made it at the same moment, with another user data
                 if (made := self._look_for_machine(group, name)) is None:
                     raise
@@ -92,16 +91,18 @@ class AzureMachines(Cloud, Machines):
         return self._power(machine_id, "begin_deallocate", MachineStatus.STOPPED)
 
     def resize_machine(self, machine_id: str, *, cpu: int, memory_mib: int) -> Machine:
-        told = self._machine(machine_id)
-        types = self.machine_types()
-        size = smallest_type(types, cpu=cpu, memory_mib=memory_mib).machine_type
-        if mapping.same(size, told["properties"]["hardwareProfile"]["vmSize"]):
-            return self._machine_told(told)
-        if mapping.machine_status(told) is not MachineStatus.STOPPED:
-            raise Conflict("Only a stopped machine gets another size; stop it first.")
-        change = {"properties": {"hardwareProfile": {"vmSize": size}}}
-        self._update_machine(machine_id, change)
-        return self.get_machine(machine_id)
+        told, refused = self._machine(machine_id), ""
+        for size in sizes.to_try(self.machine_types(), cpu=cpu, memory_mib=memory_mib):
+            if mapping.same(size, told["properties"]["hardwareProfile"]["vmSize"]):
+                return self._machine_told(told)
+            if mapping.machine_status(told) is not MachineStatus.STOPPED:
+                raise Conflict("Only a stopped machine gets another size; stop it first.")
+            try:
+                self._update_machine(machine_id, {"properties": {"hardwareProfile": {"vmSize": size}}})
+                return self.get_machine(machine_id)
+            except errors.SizeNotSold as error:
+                refused = error.detail
+        raise InvalidInput(refused)
 
     def delete_machine(self, machine_id: str) -> None:
         self._delete(self._cloud.compute.virtual_machines.begin_delete, machine_id, KIND)
@@ -125,6 +126,24 @@ class AzureMachines(Cloud, Machines):
 
     # --- inside ----------------------------------------------------------------------------------------
 
+    def _sizes_for(self, spec: MachineSpec) -> list[str]:
+        return sizes.to_try(self.machine_types(), cpu=spec.cpu, memory_mib=spec.memory_mib, gpu=spec.gpu)
+
+    def _make_machine(self, group: str, name: str, request: dict[str, Any], names: list[str]) -> Json:
+        """Ask for a machine of the first of the sizes ``names`` that Azure sells.
+
+        Raises:
+            InvalidInput: It sells none of them.
+        """
+        begin, refused = self._cloud.compute.virtual_machines.begin_create_or_update, ""
+        for size in names:
+            request["properties"]["hardwareProfile"] = {"vmSize": size}
+            try:
+                return self._cloud.create(begin, group, name, request)
+            except errors.SizeNotSold as error:
+                refused = error.detail
+        raise InvalidInput(refused)
+
     def _look_for_machine(self, group: str, name: str) -> Json | None:
         get = self._cloud.compute.virtual_machines.get
         return self._cloud.find(get, group, name, expand="instanceView")
@@ -146,13 +165,12 @@ class AzureMachines(Cloud, Machines):
             self._cloud.own(group_id, "Microsoft.Network/networkSecurityGroups")
         for volume_id in spec.volume_ids:
             self._cloud.own(volume_id, "Microsoft.Compute/disks")
-        size = smallest_type(self.machine_types(), cpu=spec.cpu, memory_mib=spec.memory_mib, gpu=spec.gpu)
         return mapping.machine_request(
             spec,
             key,
             zone=self._cloud.zone,
             name=name,
-            size=size.machine_type,
+            size=self._sizes_for(spec)[0],
             image=mapping.image_reference(spec.image, self._cloud.subscription_id),
             ssh_key=self._public_key(spec.key_pair) if spec.key_pair else nobodys_key(),
             user_data=userdata.wrapped(spec.user_data),
@@ -177,10 +195,14 @@ class AzureMachines(Cloud, Machines):
         return mapping.machine(told, interface, ip, self.machine_types(), network_id)
 
     def _power(self, machine_id: str, begin: str, wanted: MachineStatus) -> Machine:
-        """Send a machine to another power state, unless it is there, or on its way somewhere."""
+        """Send a machine to another power state, unless it is there, or on its way somewhere.
+
+        One that was shut down from inside is stopped, but holds its cores and is paid for; it is sent on.
+        """
         told = self._machine(machine_id)
         status = mapping.machine_status(told)
-        if status in (wanted, MachineStatus.PENDING):
+        settled = status is wanted and not (wanted is MachineStatus.STOPPED and mapping.holds_cores(told))
+        if settled or status is MachineStatus.PENDING:
             return self._machine_told(told)
         found = self._cloud.own(machine_id, KIND)
         self._cloud.send(getattr(self._cloud.compute.virtual_machines, begin), found.group, *found.names)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pitrix.errors import InvalidInput, ResourceNotFound
+from pitrix.errors import ResourceNotFound
+from providers import checks
 from providers.azure.naming import TAG_KEY, TAG_NAME, tags_of
 from providers.resources import (
     Image,
@@ -247,11 +246,20 @@ def machine_status(told: Json) -> MachineStatus:
         return MachineStatus.PENDING
     if state(told) in ("Failed", "Canceled"):
         return MachineStatus.ERROR
+    return _POWER.get(_power(told), MachineStatus.PENDING)
+
+
+def holds_cores(told: Json) -> bool:
+    """Whether a machine is off and paid for all the same: shut down from inside, and not deallocated."""
+    return _power(told) == "stopped"
+
+
+def _power(told: Json) -> str:
     for each in _statuses(told):
         kind, _, value = each.get("code", "").partition("/")
         if kind == "PowerState":
-            return _POWER.get(value, MachineStatus.PENDING)
-    return MachineStatus.PENDING
+            return str(value)
+    return ""
 
 
 def _statuses(told: Json) -> list[Json]:
@@ -338,36 +346,10 @@ def regions_of(told: Json) -> list[dict[str, Any]]:
     return found
 
 
-def public_key(text: str) -> str:
-    """The key as it was given, in one line.
-
-    Raises:
-        InvalidInput: That is not one line of OpenSSH's form.
-    """
-    _blob(text)
-    return text.strip()
-
-
-def _blob(text: str) -> bytes:
-    parts = text.split()
-    try:
-        blob = base64.b64decode(parts[1], validate=True) if len(text.strip().splitlines()) == 1 else b""
-    except (IndexError, ValueError):
-        blob = b""
-    kind = blob[4 : 4 + int.from_bytes(blob[:4], "big")].decode("ascii", "replace")
-    if kind not in ("ssh-ed25519", "ssh-rsa") or parts[0] != kind:
-        raise InvalidInput(
-            "That is not a public key that Azure takes: one line of OpenSSH's form, ssh-ed25519 or ssh-rsa."
-        )
-    return blob
-
-
 def key_pair(told: Json) -> KeyPair:
-    """``fingerprint`` as ``ssh-keygen -l`` has it: SHA-256 of the key, in Base64 without padding."""
-    digest = hashlib.sha256(_blob(told["properties"]["publicKey"])).digest()
     return KeyPair(
         key_pair_id=told["id"],
         name=named(told),
-        fingerprint=f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}",
+        fingerprint=checks.fingerprint(told["properties"]["publicKey"]),
         tags=tags(told),
     )

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pitrix.errors import ResourceNotFound
 from providers.base import TAG_CLUSTER
@@ -19,6 +20,7 @@ COMMON_GROUP = "pitrix"
 TAG_KEY = "pitrix-key"
 TAG_NAME = "pitrix-name"
 _ID = re.compile(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/([^/]+)/(.+)", re.IGNORECASE)
+_IDS = ("id", "managedBy", "sourceResourceId")
 _GROUP_NAME = re.compile(r"[A-Za-z0-9-]{1,80}")
 
 
@@ -50,7 +52,7 @@ def group_name(tags: Mapping[str, str]) -> str:
     cluster = tags.get(TAG_CLUSTER)
     if not cluster:
         return COMMON_GROUP
-    return f"pitrix-{cluster if _GROUP_NAME.fullmatch(cluster) else _digest(cluster)}"
+    return f"pitrix-{cluster.lower() if _GROUP_NAME.fullmatch(cluster) else _digest(cluster)}"
 
 
 def split(resource_id: str, kind: str) -> Id:
@@ -65,6 +67,28 @@ def split(resource_id: str, kind: str) -> Id:
         if len(parts) % 2 == 0 and f"{match[3]}/{'/'.join(parts[::2])}".lower() == kind.lower():
             return Id(match[1], match[2], kind, tuple(parts[1::2]))
     raise ResourceNotFound(f"{resource_id!r} is no id of {kind} at Azure.")
+
+
+def with_canonical_ids(told: Any) -> Any:
+    """An answer of Azure in which an id is always spelled the same.
+
+    Azure does not tell capital letters apart and is free with them: the machine of a disk, or the disk of a
+    machine, may come with ``/resourceGroups/PITRIX-…`` where the thing itself has ``pitrix-…``.
+    """
+    if isinstance(told, dict):
+        return {
+            name: _canonical(each) if name in _IDS and isinstance(each, str) else with_canonical_ids(each)
+            for name, each in told.items()
+        }
+    return [with_canonical_ids(each) for each in told] if isinstance(told, list) else told
+
+
+def _canonical(resource_id: str) -> str:
+    found = _ID.fullmatch(resource_id)
+    if found is None:
+        return resource_id
+    subscription, group = found[1].lower(), found[2].lower()
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{found[3]}/{found[4]}"
 
 
 def tags_of(key: str, name: str, tags: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 from pitrix.errors import InvalidInput
+from providers import checks
 from providers.azure.mapping import Json, named, state, tags
 from providers.resources import (
     Address,
@@ -62,14 +63,7 @@ def security_rules(rules: Iterable[SecurityRule]) -> list[dict[str, Any]]:
 
 
 def _security_rule(number: int, rule: SecurityRule) -> dict[str, Any]:
-    if rule.protocol not in ("tcp", "udp"):
-        raise InvalidInput(f"A security rule's protocol is tcp or udp, not {rule.protocol!r}.")
-    if not 1 <= rule.port_from <= rule.port_to <= 65_535:
-        raise InvalidInput(f"{rule.port_from} to {rule.port_to} is no range of ports between 1 and 65535.")
-    try:
-        source = str(ip_network(rule.cidr))
-    except ValueError as error:
-        raise InvalidInput(f"{rule.cidr!r} is no range of addresses: {error}.") from error
+    source = str(checks.rule_range(rule))
     one = rule.port_from == rule.port_to
     return {
         "name": f"rule-{number}",

@@ -69,14 +69,39 @@ class AzureNetworks(Cloud, Networks):
             found = self._cloud.own(network_id, KIND)
         except ResourceNotFound:
             return
-        if found.group.lower().startswith(f"{naming.COMMON_GROUP}-"):
-            inside = self._cloud.every(self._cloud.resources.resources.list_by_resource_group, found.group)
-            if [each["id"].lower() for each in inside] == [network_id.lower()]:
-                self._cloud.find(self._begin_delete_group, found.group)
-                return
+        of_a_cluster = found.group.lower().startswith(f"{naming.COMMON_GROUP}-")
+        if of_a_cluster and self._holds_nothing_else(network_id, found.group):
+            self._cloud.find(self._begin_delete_group, found.group)
+            return
         self._delete(self._cloud.network.virtual_networks.begin_delete, network_id, KIND)
 
     # --- inside ----------------------------------------------------------------------------------------
+
+    def _holds_nothing_else(self, network_id: str, group: str) -> bool:
+        """Whether nothing but this network is in its resource group.
+
+        ARM's own listing of a group may be minutes old: what was deleted is in it still, and what was just
+        made is not yet. So it is asked only for what somebody else put there; those who keep them are asked
+        for the kinds of things that Pitrix makes.
+        """
+        compute, disks, network = self._cloud.compute, self._cloud.disks, self._cloud.network
+        ours = {
+            "microsoft.compute/virtualmachines": compute.virtual_machines.list,
+            "microsoft.compute/disks": disks.disks.list_by_resource_group,
+            "microsoft.compute/snapshots": disks.snapshots.list_by_resource_group,
+            "microsoft.network/networkinterfaces": network.network_interfaces.list,
+            "microsoft.network/networksecuritygroups": network.network_security_groups.list,
+            "microsoft.network/publicipaddresses": network.public_ip_addresses.list,
+            "microsoft.network/virtualnetworks": network.virtual_networks.list,
+        }
+        listed = self._cloud.every(self._cloud.resources.resources.list_by_resource_group, group)
+        if any(each["type"].lower() not in ours for each in listed):
+            return False
+        return all(
+            mapping.same(each["id"], network_id)
+            for listing in ours.values()
+            for each in self._in(group, listing)
+        )
 
     def _begin_delete_group(self, group: str) -> Json:
         return self._cloud.send(self._cloud.resources.resource_groups.begin_delete, group)

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pitrix.errors import InvalidInput
+from providers.base import smallest_type
 from providers.resources import MachineType
 
 _OFFERED = re.compile(r"Standard_(?!DC|EC)[A-Z]{1,2}\d+[a-oq-z]*s[a-oq-z]*(_[A-Za-z0-9]+)*")
@@ -36,6 +38,10 @@ _GPUS: Mapping[str, int] = {
 N family that is not here, or that has a part of a GPU, is not offered: it would be guessed."""
 
 
+MOST_TRIED = 6
+"""Families that are tried for one machine; a refusal takes Azure less than a second."""
+
+
 def machine_types(listed: Iterable[Mapping[str, Any]]) -> list[MachineType]:
     """The sizes of a location that are offered, smallest first."""
     types = [
@@ -50,3 +56,27 @@ def machine_types(listed: Iterable[Mapping[str, Any]]) -> list[MachineType]:
         and (size["name"] in _GPUS or not size["name"].startswith("Standard_N"))
     ]
     return sorted(types, key=lambda size: (size.cpu, size.memory_mib, size.machine_type))
+
+
+def to_try(types: Iterable[MachineType], *, cpu: int, memory_mib: int, gpu: int = 0) -> list[str]:
+    """The names of the sizes that hold what is wanted, the smallest of each family, smallest first.
+
+    Azure lists families that it does not sell to the subscription, or not there, and says so only when such a
+    machine is asked for (``SkuNotAvailable``): then the next family is.
+
+    Raises:
+        InvalidInput: No size is that large; says which is the largest.
+    """
+    offered, found = list(types), [smallest_type(types, cpu=cpu, memory_mib=memory_mib, gpu=gpu)]
+    while len(found) < MOST_TRIED:
+        offered = [size for size in offered if _family(size) != _family(found[-1])]
+        try:
+            found.append(smallest_type(offered, cpu=cpu, memory_mib=memory_mib, gpu=gpu))
+        except InvalidInput:
+            break
+    return [size.machine_type for size in found]
+
+
+def _family(size: MachineType) -> str:
+    """``Standard_Ds_v5`` of ``Standard_D2s_v5``."""
+    return re.sub(r"(?<=[A-Z])[0-9]+", "", size.machine_type, count=1)

@@ -55,7 +55,8 @@ class AzureVolumes(Cloud, Volumes):
         if not any(mapping.same(volume_id, each) for each in volumes.values()):
             lun = next(number for number in range(_MOST + 1) if number not in volumes)
             self._set_volumes(machine_id, {**volumes, lun: volume_id})
-        return replace(volume, status=VolumeStatus.IN_USE, machine_id=machine["id"])
+        volume = self.get_volume(volume_id)
+        return volume if volume.machine_id else replace(volume, status=VolumeStatus.PENDING)
 
     def detach_volume(self, volume_id: str) -> Volume:
         volume = self.get_volume(volume_id)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pitrix.addresses import parse
-from pitrix.errors import CredentialInvalid, InvalidInput, ProviderUnavailable
+from pitrix.errors import CredentialInvalid, InvalidInput, ProviderThrottled, ProviderUnavailable
 
 AKS_SCOPE = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
 """The server application of Azure Kubernetes Service, in every tenant."""
@@ -26,6 +26,7 @@ AKS_SCOPE = "6dae42f8-4368-4678-94ff-3960e28e3630/.default"
 EKS_TOKEN_S = 60
 """Seconds for which the signature of an EKS token is asked to be good; EKS itself grants 15 minutes."""
 
+_AWS_THROTTLES = ("Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded")
 _TIMEOUT_S = (5, 15)
 
 
@@ -91,29 +92,41 @@ def from_kubeconfig(text: str, context: str = "") -> Access:
     Raises:
         CredentialInvalid: It is none, refers to what it does not have, or to programs or files.
     """
-    import yaml
+    from pitrix.packages.text import yamltext
 
     try:
-        config = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError):
+        config = yamltext.load(text.encode())  # not PyYAML: aliases of aliases would grow without end
+    except ValueError:
         raise CredentialInvalid("The kubeconfig is not valid YAML.") from None
     if not isinstance(config, dict) or not config.get("clusters"):
         raise CredentialInvalid("The kubeconfig has no clusters; paste the whole file.")
-    name = context or str(config.get("current-context") or "")
+    name = context or _said(config, "current-context")
     if not name:
         raise CredentialInvalid("The kubeconfig has no current-context; name one in the field 'context'.")
     chosen = _entry(config, "context", name)
-    cluster = _entry(config, "cluster", str(chosen.get("cluster", "")))
-    user = _entry(config, "user", str(chosen.get("user", "")))
+    cluster = _entry(config, "cluster", _said(chosen, "cluster"))
+    user = _entry(config, "user", _said(chosen, "user"))
     _refuse(cluster, user)
     return Access(
-        server=str(cluster.get("server", "")),
+        server=_said(cluster, "server"),
         ca=_decoded(cluster, "certificate-authority-data"),
-        token=str(user.get("token") or ""),
+        token=_said(user, "token"),
         certificate=_decoded(user, "client-certificate-data"),
         key=_decoded(user, "client-key-data"),
-        server_name=str(cluster.get("tls-server-name") or ""),
+        server_name=_said(cluster, "tls-server-name"),
     )
+
+
+def _said(entry: Mapping[str, Any], name: str) -> str:
+    """A text in a kubeconfig, "" where there is none.
+
+    Raises:
+        CredentialInvalid: There is something else.
+    """
+    value = entry.get(name) or ""
+    if not isinstance(value, str):
+        raise CredentialInvalid(f"The kubeconfig's {name} is no text; put it in quotation marks.")
+    return value
 
 
 def _entry(config: Mapping[str, Any], kind: str, name: str) -> Mapping[str, Any]:
@@ -154,7 +167,7 @@ def _refuse(cluster: Mapping[str, Any], user: Mapping[str, Any]) -> None:
 
 def _decoded(entry: Mapping[str, Any], name: str) -> str:
     try:
-        return base64.b64decode(str(entry.get(name) or ""), validate=True).decode("ascii")
+        return base64.b64decode(_said(entry, name), validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         raise CredentialInvalid(f"The kubeconfig's {name} is not base64 of a PEM text.") from None
 
@@ -173,13 +186,21 @@ def _eks(credential: Mapping[str, str], settings: Mapping[str, str]) -> Access:
         _needed(credential, "access_key_id"), _needed(credential, "secret_access_key"),
         credential.get("session_token") or None,
     )  # fmt: skip
-    config = Config(connect_timeout=_TIMEOUT_S[0], read_timeout=_TIMEOUT_S[1], retries={"max_attempts": 1})
+    config = Config(
+        connect_timeout=_TIMEOUT_S[0], read_timeout=_TIMEOUT_S[1], retries={"max_attempts": 1},
+        ignore_configured_endpoint_urls=True,  # that is the platform's own cloud, not a tenant's
+    )  # fmt: skip
     endpoint = settings.get("eks_endpoint") or None
     try:
         client = session.create_client("eks", region_name=region, config=config, endpoint_url=endpoint)
         told = client.describe_cluster(name=cluster)["cluster"]
     except ClientError as error:
         said = error.response.get("Error", {})
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status == 429 or said.get("Code") in _AWS_THROTTLES:
+            raise ProviderThrottled("AWS asks to slow down about the EKS cluster.") from None
+        if status >= 500:
+            raise ProviderUnavailable(f"AWS failed about the EKS cluster ({status}).") from None
         raise CredentialInvalid(
             f"AWS does not tell about the EKS cluster {cluster!r} in {region} "
             f"({said.get('Code')}): {said.get('Message')}. The keys need eks:DescribeCluster."
@@ -196,13 +217,16 @@ def _eks(credential: Mapping[str, str], settings: Mapping[str, str]) -> Access:
 
 
 def eks_token(session: Any, region: str, cluster: str, endpoint: str = "") -> str:
-    """A token for an EKS cluster: a signed address of STS that names the cluster, as text."""
+    """A token for an EKS cluster: a signed address of the region's STS that names the cluster, as text."""
+    from botocore.config import Config
     from botocore.signers import RequestSigner
 
+    # The SDK knows the address: in China it ends differently.
+    own = Config(ignore_configured_endpoint_urls=True)
+    endpoint = endpoint or session.create_client("sts", region_name=region, config=own).meta.endpoint_url
     request = {
         "method": "GET",
-        "url": (endpoint or f"https://sts.{region}.amazonaws.com")
-        + "/?Action=GetCallerIdentity&Version=2011-06-15",
+        "url": f"{endpoint}/?Action=GetCallerIdentity&Version=2011-06-15",
         "body": {},
         "headers": {"x-k8s-aws-id": cluster},
         "context": {},
@@ -241,7 +265,9 @@ def _aks_token(credential: Mapping[str, str], settings: Mapping[str, str]) -> st
         told = answer.json()
     except (requests.RequestException, ValueError) as error:
         raise ProviderUnavailable(f"Microsoft Entra does not answer: {type(error).__name__}.") from None
-    if answer.status_code >= 500 or answer.status_code == 429:
+    if answer.status_code == 429:
+        raise ProviderThrottled("Microsoft Entra asks to slow down.")
+    if answer.status_code >= 500:
         raise ProviderUnavailable(f"Microsoft Entra failed ({answer.status_code}).")
     if answer.status_code != 200 or "access_token" not in told:
         why = str(told.get("error_description") or told.get("error") or answer.status_code)

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pitrix.addresses import NetworkPolicy, Target, parse
-from pitrix.errors import CredentialInvalid, InvalidInput, ProviderUnavailable
+from pitrix.errors import CredentialInvalid, InvalidInput, ProviderError, ProviderUnavailable
 from providers.kubernetes import access as ways
 from providers.kubernetes import errors
 from providers.kubernetes.access import Access
@@ -25,6 +25,9 @@ from providers.resources import Connection
 
 TIMEOUT_S = (5, 30)
 """Seconds to connect, and to wait for an answer."""
+
+MOST_BYTES = 64 * 2**20
+"""The longest answer that is taken; the server is a tenant's, and may never come to an end."""
 
 PAGE = 500
 """Objects asked for in one call of a list."""
@@ -128,11 +131,14 @@ class Client:
             headers["Content-Type"] = kind
         try:
             answer = self._rest().request(method, url, headers=headers, body=body, _request_timeout=TIMEOUT_S)
-            status, data = answer.status, answer.read()
+            status, data = answer.status, answer.response.read(MOST_BYTES + 1)
         except HTTPError as error:
             raise errors.from_network(error) from None
         except Exception as error:  # the client's own, which repeats what it was told
             raise errors.from_network(error) from None
+        if len(data) > MOST_BYTES:
+            answer.response.close()
+            raise ProviderError(f"The API server answered more than {MOST_BYTES >> 20} MiB.")
         if not 200 <= status < 300:
             raise errors.from_answer(status, data)
         try:

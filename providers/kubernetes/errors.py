@@ -52,6 +52,8 @@ def from_answer(status: int, body: bytes) -> PitrixError:
         return ProviderThrottled("The cluster's API server asks to slow down (429).")
     if status in (400, 405, 406, 413, 415, 422):
         return InvalidInput(f"The cluster refused it: {said}.")
+    if status == 410:  # what a list was being read from is no longer remembered
+        return ProviderUnavailable(f"The cluster changed while it was read; ask again: {said}.")
     if status >= 500:
         return ProviderUnavailable(f"The cluster's API server failed ({status}): {said}.")
     return ProviderError(f"The API server answered {status} in a way it should not: {said}")

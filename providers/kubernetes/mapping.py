@@ -7,17 +7,17 @@ A release's revisions lie in Secrets as Helm stores them: JSON, zipped, base64 t
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import json
 import math
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pitrix.errors import InvalidInput
+from pitrix.errors import InvalidInput, ProviderError
 from providers.resources import Pod, ReleaseEndpoint, ReleaseEvent, ReleaseRevision, Workload
 
 Json = Mapping[str, Any]
@@ -25,6 +25,7 @@ Json = Mapping[str, Any]
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_MOST_STORED = 64 * 2**20
 _RELEASE = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?")
 
 WORKLOADS = {
@@ -108,7 +109,7 @@ class Stored:
 
 def stored(secret: Json) -> Stored:
     raw = base64.b64decode(base64.b64decode(secret["data"]["release"]))
-    told = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
+    told = json.loads(_unzipped(raw) if raw[:2] == b"\x1f\x8b" else raw)
     info, metadata = told.get("info") or {}, (told.get("chart") or {}).get("metadata") or {}
     return Stored(
         revision=int(told.get("version") or 0),
@@ -120,6 +121,22 @@ def stored(secret: Json) -> Stored:
         hook_manifests=tuple(str(each.get("manifest") or "") for each in told.get("hooks") or []),
         hook_events=frozenset(name for each in told.get("hooks") or [] for name in each.get("events") or []),
     )
+
+
+def _unzipped(raw: bytes) -> bytes:
+    """What Helm zipped; the cluster is a tenant's, so it may not grow without end.
+
+    Raises:
+        ProviderError: It is longer than any release, or not zipped after all.
+    """
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(raw, _MOST_STORED)
+    except zlib.error:
+        raise ProviderError("What Helm stored about the release is damaged.") from None
+    if unpacker.unconsumed_tail:
+        raise ProviderError(f"What Helm stored about the release is more than {_MOST_STORED >> 20} MiB.")
+    return plain
 
 
 def revision(each: Stored) -> ReleaseRevision:

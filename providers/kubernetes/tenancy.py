@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pitrix.errors import Conflict, CredentialInvalid, InvalidInput, ProviderUnavailable, ResourceNotFound
@@ -30,6 +31,8 @@ ALLOWED = "pitrix-releases"
 
 _GRANT_S = 5
 """Seconds that the API server's own caches are given to learn of a grant (usually a few milliseconds)."""
+
+_PAUSE_S = 0.05
 
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings"
 
@@ -161,14 +164,17 @@ class Tenancy:
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": ROLE},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
         }
-        try:
+        with suppress(Conflict):  # granted before, or by another call this very moment
             self._cloud.post(_BINDINGS.format(namespace), body)
-        except Conflict:
-            return
         self._see(namespace)
 
     def _see(self, namespace: str) -> None:
-        """Look until a grant that was just made is known to the server that answers."""
+        """Look until a grant is known to the server that answers: Helm would be refused before that.
+
+        Raises:
+            CredentialInvalid: The credential may not act for the account at all.
+            ProviderUnavailable: The server does not know of the grant yet.
+        """
         deadline = time.monotonic() + _GRANT_S
         while True:
             try:
@@ -177,9 +183,14 @@ class Tenancy:
                     f"/api/v1/namespaces/{namespace}/services", query, account=self.account(namespace)
                 )
                 return
-            except CredentialInvalid:
-                if time.monotonic() > deadline:
+            except CredentialInvalid as error:
+                if "impersonate" in error.detail:
                     raise
+                if time.monotonic() > deadline:
+                    raise ProviderUnavailable(
+                        f"The cluster does not know yet what was granted in {namespace}; ask again."
+                    ) from None
+            time.sleep(_PAUSE_S)
 
 
 def is_managed(found: Mapping[str, Any]) -> bool:

@@ -109,14 +109,6 @@ class Client:
         except ValueError as error:
             raise errors.from_failure(error) from error
 
-    def created(self, service: str, path: str) -> bool:
-        """Put something that has nothing but a name, and tell whether it is new.
-
-        Raises:
-            PitrixError: As :meth:`call`.
-        """
-        return bool(self._send(service, "PUT", path, None, None).status_code == 201)
-
     def _send(self, service: str, method: str, path: str, query: Mapping[str, Any] | None, body: Any) -> Any:
         from keystoneauth1 import exceptions
 
@@ -201,11 +193,11 @@ def _session(connection: Connection) -> Any:
     from keystoneauth1.session import Session
 
     credential, settings = connection.credential, connection.settings
-    given = (settings.get("ca_bundle", ""), credential.get("ca_certificate", ""))
     guarded = transport.session(
         NetworkPolicy.from_text(settings.get("allowed_networks", "")),
         endpoint=settings.get("endpoint", ""),
-        authorities=tuple(each for each in given if each),
+        bundle=settings.get("ca_bundle", ""),
+        certificate=credential.get("ca_certificate", ""),
     )
     return Session(
         auth=_plugin(credential), session=guarded, verify=True, redirect=False, user_agent="pitrix"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from pitrix.errors import Conflict, PitrixError, ResourceNotFound
+from pitrix.errors import Conflict, ResourceNotFound
 from providers.base import Images, check_key
 from providers.openstack import mapping, once
 from providers.openstack.client import Client, known
@@ -86,22 +86,15 @@ class OpenStackImages(Images):
     def _one_at_a_time(self, server: Json, key: str, make: Callable[[], Json]) -> Json:
         """Let one call at a time capture: nova refuses the second, but leaves an image without content.
 
-        A tag of the server says that a call is at it, as nova tells whether a tag is new. The others look for
-        what it makes; where it makes nothing it has died, and they go on without it.
+        The others look for what it makes; where it makes nothing it has died, and they go on without it.
         """
         if server["status"] != "SHUTOFF":
             raise Conflict("A machine is stopped before an image is made of it.")
-        path = f"/servers/{server['id']}/tags/{mapping.server_tag('capturing', key)}"
-        if not self._cloud.created("compute", path):
-            for _ in range(_LOOKS):
+        with once.alone(self._cloud, "capturing", key, server["id"]) as alone:
+            for _ in range(1 if alone else _LOOKS):
                 if found := self._images({mapping.KEY: key}):
                     return min(found, key=lambda each: str(each["id"]))
-        try:
-            found = self._images({mapping.KEY: key})
-            return found[0] if found else make()
-        finally:
-            with suppress(PitrixError):
-                self._cloud.call("compute", "DELETE", path)
+            return make()
 
     def _images(self, noted: Mapping[str, str]) -> list[Any]:
         query = {"owner": self._cloud.project_id, **noted}

@@ -14,8 +14,8 @@ A call that died in between leaves a resource without a port, which the next one
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from pitrix.errors import Conflict, ProviderError, ResourceNotFound
 from providers.openstack.client import Client
@@ -86,6 +86,22 @@ def _claim(
             register.drop(holder)
             holder = None
     raise ProviderError("OpenStack's neutron tells of a port now and not then; try again later.")
+
+
+@contextmanager
+def alone(cloud: Client, what: str, key: str, resource_id: str) -> Iterator[bool]:
+    """Do something to a resource while no other call with the same key does; False where another one is at it.
+
+    A call that died leaves the claim: whoever gets False looks for its result, and goes on in the end.
+    """
+    register = _Register(cloud, _mac(what, key))
+    claimed = register.claim(resource_id)
+    try:
+        yield claimed
+    finally:
+        holder = register.holder() if claimed else None
+        if holder:
+            register.drop(holder)
 
 
 class _Register:

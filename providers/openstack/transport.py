@@ -14,32 +14,36 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pitrix.addresses import NetworkPolicy, resolve
-from pitrix.errors import CredentialInvalid
+from pitrix.errors import CredentialInvalid, ProviderError
 
 if TYPE_CHECKING:
     import requests
 
 CONNECT_S = 5.0
 READ_S = 30.0
+MOST_BYTES = 64 * 2**20
+"""The longest answer that is taken; the server is a tenant's, and may never come to an end."""
+
 CONNECTIONS = 8
 """Kept open for the next call, to each host: as many threads may share a session."""
 
 
 def session(
-    policy: NetworkPolicy, *, endpoint: str = "", authorities: tuple[str, ...] = ()
+    policy: NetworkPolicy, *, endpoint: str = "", bundle: str = "", certificate: str = ""
 ) -> requests.Session:
     """A session of ``requests`` that is guarded so.
 
     Args:
         policy: Which addresses may be connected to.
         endpoint: Where the whole cloud is reached, instead of the hosts that it names itself ("" for none).
-        authorities: Certificates in PEM, or paths of files with such, trusted besides the public ones.
+        bundle: Whom the deployment trusts besides the public authorities: PEM, or the path of a file.
+        certificate: Whom a tenant trusts besides: PEM alone, for a path would name a file of the platform's.
     """
     import requests
 
     made = requests.Session()
     made.trust_env = False
-    adapter = _adapter(policy, endpoint, _tls(authorities))
+    adapter = _adapter(policy, endpoint, _tls(bundle, certificate))
     made.mount("http://", adapter)
     made.mount("https://", adapter)
     return made
@@ -63,15 +67,16 @@ def checked(policy: NetworkPolicy, host: str, port: int) -> list[str]:
     return good
 
 
-def _tls(authorities: tuple[str, ...]) -> ssl.SSLContext:
+def _tls(bundle: str, certificate: str) -> ssl.SSLContext:
     import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())
-    for each in authorities:
+    if bundle:
+        context.load_verify_locations(cadata=bundle if "-----BEGIN" in bundle else Path(bundle).read_text())
+    if certificate:
         try:
-            pem = each if "-----BEGIN" in each else Path(each).read_text()
-            context.load_verify_locations(cadata=pem)
-        except (OSError, ValueError, ssl.SSLError):
+            context.load_verify_locations(cadata=certificate)
+        except (ValueError, ssl.SSLError):
             raise CredentialInvalid("ca_certificate is not a certificate in PEM.") from None
     return context
 
@@ -118,7 +123,15 @@ def _adapter(policy: NetworkPolicy, endpoint: str, context: ssl.SSLContext) -> A
             if endpoint:
                 there, here = urlsplit(endpoint), urlsplit(request.url)
                 request.url = here._replace(scheme=there.scheme, netloc=there.netloc).geturl()
-            more["timeout"] = (CONNECT_S, READ_S)
-            return super().send(request, *args, **more)
+            more |= {"timeout": (CONNECT_S, READ_S), "stream": True}
+            answer = super().send(request, *args, **more)
+            content = bytearray()
+            for piece in answer.iter_content(1 << 16):  # also what was packed comes in pieces
+                content += piece
+                if len(content) > MOST_BYTES:
+                    answer.close()
+                    raise ProviderError(f"OpenStack answered more than {MOST_BYTES >> 20} MiB.")
+            answer._content = bytes(content)  # where `requests` itself keeps it
+            return answer
 
     return Guarded(max_retries=0)

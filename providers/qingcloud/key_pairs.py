@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
 
-from pitrix.errors import Conflict, InvalidInput
+from pitrix.errors import Conflict
+from providers import checks
 from providers.base import KeyPairs
 from providers.qingcloud import mapping
 from providers.qingcloud.client import Client
 from providers.qingcloud.creation import create_once, tagged
 from providers.qingcloud.kinds import KEY_PAIR
 from providers.resources import KeyPair, KeyPairSpec
-
-_LINE = re.compile(r"(?P<kind>[a-z0-9@.-]+) (?P<blob>[A-Za-z0-9+/]+={0,2})(?: [^\r\n]*)?")
 
 
 class QingCloudKeyPairs(KeyPairs):
@@ -24,7 +21,7 @@ class QingCloudKeyPairs(KeyPairs):
 
     def import_key_pair(self, spec: KeyPairSpec, *, idempotency_key: str) -> KeyPair:
         """QingCloud's documentation names RSA and DSS keys; others it takes or refuses by itself."""
-        public_key = _checked(spec.public_key)
+        public_key = checks.public_key(spec.public_key)
 
         def make(name: str) -> str:
             answer = self._cloud.call("CreateKeyPair", keypair_name=name, mode="user", public_key=public_key)
@@ -53,22 +50,3 @@ class QingCloudKeyPairs(KeyPairs):
         if row.get("instance_ids"):
             raise Conflict(f"Machines still have the key pair {key_pair_id}; delete them first.")
         self._cloud.call("DeleteKeyPairs", keypairs=[key_pair_id])
-
-
-def _checked(public_key: str) -> str:
-    """The key, if it is one public key in OpenSSH's one-line form (RFC 4253, section 6.6, in base64).
-
-    Raises:
-        InvalidInput: It is something else.
-    """
-    line = _LINE.fullmatch(public_key.strip())
-    kind = line["kind"].encode() if line else b""
-    try:
-        blob = base64.b64decode(line["blob"], validate=True) if line else b""
-    except ValueError:
-        blob = b""
-    if not kind or not blob.startswith(len(kind).to_bytes(4, "big") + kind):
-        raise InvalidInput(
-            "That is not a public key in OpenSSH's form: `ssh-ed25519 AAAA… comment`, on one line."
-        )
-    return public_key.strip()

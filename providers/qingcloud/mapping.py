@@ -11,8 +11,6 @@ QingCloud has no client tokens, and its tags are labels without values that are 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from providers import checks
 from providers.base import TAG_CLUSTER
 from providers.qingcloud.kinds import (
     EIP,
@@ -142,8 +141,9 @@ _MACHINE = {
 
 
 def machine_status(row: Row) -> MachineStatus:
-    """Whatever is on its way to another state is pending."""
-    return MachineStatus.PENDING if row.get("transition_status") else _MACHINE[row["status"]]
+    """Whatever is on its way to another state is pending, and so is a state that we have no word for."""
+    known = _MACHINE.get(row["status"], MachineStatus.PENDING)
+    return MachineStatus.PENDING if row.get("transition_status") else known
 
 
 def machine(row: Row) -> Machine:
@@ -298,19 +298,9 @@ def key_pair(row: Row) -> KeyPair:
     return KeyPair(
         key_pair_id=row["keypair_id"],
         name=said.name,
-        fingerprint=fingerprint(row.get("pub_key") or ""),
+        fingerprint=checks.fingerprint(row.get("pub_key") or ""),
         tags=said.tags,
     )
-
-
-def fingerprint(public_key: str) -> str:
-    """The fingerprint that ``ssh-keygen -l`` shows, of a key in OpenSSH's form; "" of anything else."""
-    parts = public_key.split()
-    try:
-        digest = hashlib.sha256(base64.b64decode(parts[1], validate=True)).digest()
-    except (IndexError, ValueError):
-        return ""
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def created_at(row: Row) -> datetime:

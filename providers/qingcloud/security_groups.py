@@ -7,15 +7,15 @@ group gets rules of its own for the machines of its network, which are not told.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_network
 
-from pitrix.errors import Conflict, InvalidInput
+from pitrix.errors import Conflict
+from providers import checks
 from providers.base import SecurityGroups
 from providers.qingcloud import mapping
 from providers.qingcloud.client import Client
 from providers.qingcloud.creation import create_once, tagged
 from providers.qingcloud.kinds import SECURITY_GROUP, VXNET, Row
-from providers.resources import SecurityGroup, SecurityGroupSpec, SecurityRule
+from providers.resources import SecurityGroup, SecurityGroupSpec
 
 
 class QingCloudSecurityGroups(SecurityGroups):
@@ -25,7 +25,7 @@ class QingCloudSecurityGroups(SecurityGroups):
 
     def create_security_group(self, spec: SecurityGroupSpec, *, idempotency_key: str) -> SecurityGroup:
         for rule in spec.rules:
-            _check(rule)
+            checks.rule_range(rule)
 
         def finish(group_id: str) -> None:
             network = mapping.network(self._cloud.row(VXNET, spec.network_id))
@@ -73,21 +73,3 @@ class QingCloudSecurityGroups(SecurityGroups):
         return self._cloud.everything(
             "DescribeSecurityGroupRules", "security_group_rule_set", security_group=group_id, direction=0
         )
-
-
-def _check(rule: SecurityRule) -> None:
-    """Refuse what is no rule.
-
-    Raises:
-        InvalidInput: Says which part is wrong.
-    """
-    if rule.protocol not in ("tcp", "udp"):
-        raise InvalidInput(f"A rule is for tcp or udp, not {rule.protocol!r}.")
-    if not 1 <= rule.port_from <= rule.port_to <= 65535:
-        raise InvalidInput(
-            f"Ports go from 1 to 65535 upwards, which {rule.port_from} to {rule.port_to} does not."
-        )
-    try:
-        ip_network(rule.cidr)
-    except ValueError as error:
-        raise InvalidInput(f"{rule.cidr!r} is no range of addresses: {error}.") from error

@@ -43,14 +43,21 @@ class VmwareMachines(VmwareNetworks, Machines):
     def machine_images(self) -> list[Image]:
         """All templates of the datacenter that this user may see, Pitrix's own last."""
         v = vim()
+        # Little of each: a datacenter has thousands of machines, whose extra configurations are long.
         found = self._inventory.client.read(
             self._inventory.place.machine_folder,
-            {v.VirtualMachine: ["name", "config.template", "config.extraConfig", "config.instanceUuid"]},
+            {v.VirtualMachine: ["name", "config.template"]},
             [(v.Folder, "childEntity")],
         )
-        templates = [(ref, seen) for ref, seen in found if seen.get("config.template")]
-        templates.sort(key=lambda each: (mapping.kept(*each) is not None, each[1]["name"]))
-        return [mapping.image(ref, seen) for ref, seen in templates]
+        names = {ref._moId: seen["name"] for ref, seen in found if seen.get("config.template")}
+        own = [mapping.image(each.ref, each.properties) for each in self._inventory.all(Kind.IMAGE)]
+        others = [
+            Image(image_id=moid, name=name)
+            for moid, name in names.items()
+            if moid not in {image.image_id for image in own}
+        ]
+        ready = [image for image in own if image.image_id in names]
+        return [*sorted(others, key=lambda image: image.name), *sorted(ready, key=lambda image: image.name)]
 
     def create_machine(self, spec: MachineSpec, *, idempotency_key: str) -> Machine:
         key = check_key(idempotency_key)

@@ -30,7 +30,7 @@ from pitrix.errors import PitrixError
 from providers.resources import Connection, Machine, MachineStatus
 from tests.contract.providers.targets import Target
 
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S = 1
 #: Beside the network of the local cloud (127.80.0.0/16), one group of 250 addresses a cloud.
 _NETWORK = "127.90"
 _OURS = "Pitrix node"
@@ -149,8 +149,7 @@ class Guests:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
-        self.addresses: dict[str, str] = {}
-        """Loopback address by the machine's name."""
+        self._addresses: dict[str, str] = {}
         self.faults: list[str] = []
 
     def _watch(self) -> None:
@@ -173,10 +172,10 @@ class Guests:
         if len(found) != 1:
             self.faults.append(f"{machine.name} has no script of the platform")
             return
-        address = self.addresses.setdefault(
-            machine.name, f"{_NETWORK}.{self._number}.{len(self.addresses) + 1}"
+        address = self._addresses.setdefault(
+            machine.machine_id, f"{_NETWORK}.{self._number}.{len(self._addresses) + 1}"
         )
-        root = self._folder / machine.name
+        root = self._folder / address
         root.mkdir(exist_ok=True)
         environment = {
             "PATH": os.environ["PATH"],
@@ -196,6 +195,10 @@ class Guests:
                 stderr=console,
                 start_new_session=True,
             )
+
+    def address(self, machine_id: str) -> str:
+        """The loopback address of a machine that was switched on."""
+        return self._addresses[machine_id]
 
     def _power_off(self, machine_id: str) -> None:
         process = self._running.pop(machine_id)

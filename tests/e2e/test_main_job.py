@@ -223,6 +223,24 @@ def test_a_command_that_fails_ends_the_deployment_and_leaves_nothing(
     assert [e for e in uma.items("/usage") if e["cluster_id"] == cluster_id] == []
 
 
+def test_a_machine_that_the_cloud_refuses_ends_the_deployment_and_leaves_nothing(
+    platform: LocalPlatform, uma: ApiUser, vera: ApiUser, tmp_path: Path
+) -> None:
+    """A GPU is nothing that a plan is held against: the cloud says no when the network is made already."""
+    shiny = package(
+        tmp_path,
+        f"shiny-{RUN}",
+        cluster=lambda text: text.replace('"{{.cluster.web.memory}}"', '"{{.cluster.web.memory}}", "gpu": 1'),
+    )
+    assert vera.upload(f"shiny-{RUN}.tgz", shiny)["outcome"] == "indexed"
+    begun = deploy(uma, uma.app(f"shiny-{RUN}")["app_id"], {})
+    view = uma.follow(begun["job"]["job_id"])
+    assert view["job"]["status"] == "failed"
+    assert "GPUs cannot be given" in view["job"]["error"]["message"]
+    assert any(s["kind"] == "create_network" and s["status"] == "succeeded" for s in view["steps"])
+    assert left_at_the_cloud(platform, begun["cluster"]["cluster_id"]) == []
+
+
 def test_what_the_account_has_no_room_for_is_said_in_the_plan_and_not_begun(
     uma: ApiUser, vera: ApiUser, tmp_path: Path
 ) -> None:

@@ -9,7 +9,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +105,23 @@ def plugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPlatform]
     running.stop()
 
 
+@pytest.fixture
+def sign_in(plugged: LocalPlatform) -> Iterator[Callable[[str], ApiUser]]:
+    with ExitStack() as users:
+
+        def one(username: str) -> ApiUser:
+            user = ApiUser(plugged.api_url, plugged.passwords, username)
+            users.callback(user.http.close)
+            return user
+
+        yield one
+
+
 @pytest.mark.emulator
 def test_a_kind_of_package_is_uploaded_priced_and_deployed_as_any_other(
-    plugged: LocalPlatform,
+    plugged: LocalPlatform, sign_in: Callable[[str], ApiUser]
 ) -> None:
-    vera = ApiUser(plugged.api_url, plugged.passwords, "vera")
+    vera = sign_in("vera")
     manifest = """
 name = "greeter"
 version = "1.0.0"
@@ -119,7 +132,7 @@ greeting = "Hello"
     content = {"script.toml": manifest.encode(), "payload/greet.sh": b"echo greeted > done.txt\n"}
     event = vera.upload("greeter.tgz", archive.write(content, "greeter"))
     assert event["outcome"] == "indexed", event
-    uma = ApiUser(plugged.api_url, plugged.passwords, "uma")
+    uma = sign_in("uma")
     app = uma.app("greeter")
     assert app["type"] == "script"
     page = httpx.get(f"{plugged.console_url}/apps/{app['app_id']}")
@@ -129,7 +142,7 @@ greeting = "Hello"
         "POST", "/quotes", {"app_id": app["app_id"], "version_id": app["latest_version_id"], "answers": {}}
     )
     assert quote["micros_per_hour"] > 0
-    uma.call("POST", "/clusters:plan", wanted | {"answers": {"count": 99}}, status=422)
+    uma.call("POST", "/clusters:plan", wanted | {"answers": {"count": 99}}, status=400)
     begun = uma.call("POST", "/clusters", wanted, status=202)
     view = uma.follow(begun["job"]["job_id"])
     assert view["job"]["status"] == "succeeded", view["job"]["error"]
@@ -139,11 +152,13 @@ greeting = "Hello"
 
 
 @pytest.mark.emulator
-def test_a_runtime_of_its_cloud_is_connected_and_looked_into(plugged: LocalPlatform, tmp_path: Path) -> None:
+def test_a_runtime_of_its_cloud_is_connected_and_looked_into(
+    sign_in: Callable[[str], ApiUser], tmp_path: Path
+) -> None:
     sys.path.insert(0, str(DEMO))
     from pitrix_rack_target import start as start_rack
 
-    uma = ApiUser(plugged.api_url, plugged.passwords, "uma")
+    uma = sign_in("uma")
     assert uma.call("GET", "/providers/rack")["capabilities"] == ["networks"]
     with start_rack(tmp_path) as rack:
         given = {"name": "my rack", "provider": "rack", "credential": dict(rack.account.credential)}

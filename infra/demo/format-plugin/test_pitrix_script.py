@@ -1,4 +1,4 @@
-"""Packages of scripts through the door of Pitrix' packages, which knows their kind by its entry point alone."""
+"""Packages of scripts through the door of Pitrix' packages, which knows them by an entry point alone."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ NAMESPACES = {
         "networkSecurityGroups",
         "publicIPAddresses",
     ),
+    "Microsoft.Storage": ("storageAccounts",),
+    "Microsoft.Web": ("serverfarms", "sites"),
 }
 
 
@@ -48,10 +50,15 @@ SIZES = {
         Size("Standard_D4s_v5", 4, 16 * 1024, "standardDSv5Family"),
         Size("Standard_D2s_v5", 2, 8 * 1024, "standardDSv5Family"),
         Size("Standard_B2s", 2, 4 * 1024, "standardBSFamily"),
+        Size("Standard_A1s_v2", 1, 256, "standardAv2Family"),
+        Size("Standard_E1s_v9", 1, 384, "standardEv9Family"),
         Size("Standard_B1s", 1, 1024, "standardBSFamily"),
         Size("Standard_B1ls", 1, 512, "standardBSFamily"),
     )
 }
+
+NOT_SOLD = {"Standard_A1s_v2", "Standard_E1s_v9"}
+"""Sizes that a location lists and no subscription here may have, as happens at Azure."""
 
 IMAGES = {
     ("canonical", "ubuntu-24_04-lts", "server"),

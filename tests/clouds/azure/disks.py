@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.clouds.azure.world import ArmError, Held, Json, Kind, World, now
+from tests.clouds.azure.world import ArmError, Held, Json, Kind, World, now, shouted
 
 DISKS = "Microsoft.Compute/disks"
 
@@ -31,7 +31,7 @@ class Disk(Kind):
         machine = world.find(held.hidden.get("machine", "/"))
         body["properties"]["diskState"] = "Unattached"
         if machine is not None:
-            body["managedBy"] = machine.id
+            body["managedBy"] = shouted(machine.id)
             running = machine.hidden["power"] == "running"
             body["properties"]["diskState"] = "Attached" if running else "Reserved"
 

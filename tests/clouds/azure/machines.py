@@ -24,6 +24,9 @@ class Machine(Kind):
 
     def put(self, world: World, held: Held, wanted: Json, *, new: bool) -> None:
         size = _size(wanted["properties"])
+        if size.name in catalogue.NOT_SOLD:
+            message = f"The requested VM size '{size.name}' is currently not available in the location."
+            raise ArmError(409, "SkuNotAvailable", message)
         _within_limits(world, held, size, location_of(wanted["location"]))
         if not new:
             self._change(world, held, wanted)
@@ -123,7 +126,7 @@ class Machine(Kind):
                 raise ArmError(400, "InvalidParameter", "An existing disk has the createOption Attach.")
             if "machine" in disk.hidden:
                 message = f"Disk '{disk.name}' is already attached to VM {disk.hidden['machine']}."
-                raise ArmError(409, "AttachDiskWhileBeingDetached", message)
+                raise ArmError(409, "ConflictingUserInput", message)
             if disk.doing == "Creating":
                 raise ArmError(409, "OperationNotAllowed", f"Disk '{disk.name}' is not ready.")
             if disk.location != location:

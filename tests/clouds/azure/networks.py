@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
-from tests.clouds.azure.world import ArmError, Held, Json, Kind, World, references, within
+from tests.clouds.azure.world import ArmError, Held, Json, Kind, World, references, shouted, within
 
 
 def _children(held: Held, body: Json, *names: str) -> None:
@@ -119,7 +119,7 @@ class Interface(Kind):
             each["properties"]["privateIPAddress"] = held.hidden["ip"]
             each["properties"].setdefault("privateIPAllocationMethod", "Dynamic")
         if "machine" in held.hidden:
-            body["properties"]["virtualMachine"] = {"id": held.hidden["machine"]}
+            body["properties"]["virtualMachine"] = {"id": shouted(held.hidden["machine"])}
 
     def may_delete(self, world: World, held: Held) -> None:
         if "machine" in held.hidden:

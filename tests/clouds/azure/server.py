@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import uuid4
 
-from tests.clouds.azure import catalogue, disks, galleries, machines, networks
+from tests.clouds.azure import catalogue, disks, galleries, machines, networks, sites, storage
 from tests.clouds.azure.catalogue import Application, Subscription
 from tests.clouds.azure.entra import Entra
 from tests.clouds.azure.specification import Operation, Specification
@@ -37,6 +37,7 @@ from tests.clouds.azure.world import (
     kind_of,
     location_of,
 )
+from tests.clouds.azurite.server import Azurite
 
 KINDS: dict[str, Kind] = {
     GROUPS: Group(),
@@ -60,13 +61,27 @@ class Azure:
         asked: What was asked and answered, as ``(operationId, status)``, oldest first.
     """
 
-    def __init__(self, applications: list[Application], subscriptions: list[Subscription]) -> None:
+    def __init__(
+        self,
+        tls: tuple[Path, Path],
+        applications: list[Application],
+        subscriptions: list[Subscription],
+        azurite: Azurite | None = None,
+    ) -> None:
         known = {each.subscription_id: each for each in subscriptions}
         self.url = ""
         self.dishonest: list[str] = []
         self.asked: list[tuple[str, int]] = []
         self.specification = Specification()
-        self.world = World(KINDS, known)
+        serverless: dict[str, Kind] = {}
+        if azurite is not None:
+            self._accounts = storage.Account(azurite)
+            serverless = {
+                storage.ACCOUNTS: self._accounts,
+                sites.PLANS: sites.Plan(),
+                sites.SITES: sites.Site(tls),
+            }
+        self.world = World({**KINDS, **serverless}, known)
         self._entra = Entra(applications, known)
         self._lock = threading.Lock()
 
@@ -161,7 +176,8 @@ class Azure:
         wished = (201, 202, 200) if new else (200, 202)
         status = next(each for each in wished if each in operation.statuses())
         slow = operation.long_running and held.doing
-        return status, self.world.tell(held), self._progress(path) if slow else {}
+        told = self.world.tell(held) if "schema" in operation.node["responses"][str(status)] else None
+        return status, told, self._progress(path, location=told is None) if slow else {}
 
     def _listed(self, path: str, query: Mapping[str, str]) -> list[Json]:
         if "/providers/" not in path:  # the resource groups of a subscription
@@ -225,6 +241,14 @@ class Azure:
     def _virtualmachines_instanceview(self, path: str, values: dict[str, str], query: dict[str, str]) -> Json:
         return machines.instance_view(self.world.get(path.rpartition("/")[0]))
 
+    def _webapps_listhostkeys(self, path: str, values: dict[str, str], query: dict[str, str]) -> Json:
+        return sites.host_keys(self.world.get(path.rsplit("/", 3)[0]))
+
+    def _blobcontainers_create(self, path: str, values: dict[str, str], query: dict[str, str]) -> Json:
+        return self._accounts.make(self.world, path)
+
+    _queue_create = _table_create = _blobcontainers_create
+
     # --- operations that take long --------------------------------------------------------------------------
 
     def _progress(self, path: str, *, location: bool = False) -> dict[str, str]:
@@ -258,10 +282,16 @@ def _merged(old: Any, new: Any) -> Any:
 
 @contextmanager
 def running(
-    tls: tuple[Path, Path], applications: list[Application], subscriptions: list[Subscription]
+    tls: tuple[Path, Path],
+    applications: list[Application],
+    subscriptions: list[Subscription],
+    azurite: Azurite | None = None,
 ) -> Iterator[Azure]:
-    """Run a fake on a free port of the loopback with this certificate and key; stops it at the end."""
-    azure = Azure(applications, subscriptions)
+    """Run a fake on a free port of the loopback with this certificate and key; stops it at the end.
+
+    With ``azurite`` it has storage accounts, and function apps that run.
+    """
+    azure = Azure(tls, applications, subscriptions, azurite)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -312,3 +342,4 @@ def running(
         finally:
             server.shutdown()
             thread.join()
+            sites.close(azure.world)

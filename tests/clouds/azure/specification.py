@@ -26,6 +26,8 @@ FOLDER = Path(__file__).parents[4] / "shared" / "data" / "specs" / "azure" / "sp
 
 _COMPUTE = "compute/resource-manager/Microsoft.Compute"
 _NETWORK = "network/resource-manager/Microsoft.Network/stable/2022-09-01"
+_STORAGE = "storage/resource-manager/Microsoft.Storage/stable/2022-09-01"
+_WEB = "web/resource-manager/Microsoft.Web/stable/2022-09-01"
 FILES = (
     *(
         f"{_COMPUTE}/ComputeRP/stable/2022-11-01/{name}.json"
@@ -38,6 +40,8 @@ FILES = (
         for name in ("virtualNetwork", "networkSecurityGroup", "networkInterface", "publicIpAddress")
     ),
     "resources/resource-manager/Microsoft.Resources/stable/2022-09-01/resources.json",
+    *(f"{_STORAGE}/{name}.json" for name in ("storage", "blob", "queue", "table")),
+    *(f"{_WEB}/{name}.json" for name in ("WebApps", "AppServicePlans")),
 )
 
 Json = Mapping[str, Any]

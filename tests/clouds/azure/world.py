@@ -52,6 +52,13 @@ def group_of(resource_id: str) -> str:
     return match[1]
 
 
+def shouted(resource_id: str) -> str:
+    """An id with its group in capitals, as Azure often spells what another resource refers to."""
+    group = group_of(resource_id)
+    head, _, name = group.rpartition("/")
+    return f"{head}/{name.upper()}{resource_id[len(group) :]}"
+
+
 def location_of(name: str) -> str:
     return name.replace(" ", "").lower()
 

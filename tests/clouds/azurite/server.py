@@ -23,16 +23,20 @@ _LISTENS = re.compile(r"Azurite (Blob|Queue) service is successfully listening a
 
 
 class Azurite:
-    """A running one: where its services are."""
+    """A running one: where its services are, and its accounts, which all have the same key."""
 
-    def __init__(self, blob: str, queue: str) -> None:
-        self.blob, self.queue = blob, queue
+    def __init__(self, blob: str, queue: str, accounts: tuple[str, ...] = (ACCOUNT,)) -> None:
+        self.blob, self.queue, self.accounts = blob, queue, accounts
 
     @property
     def connection_string(self) -> str:
+        return self.connection(ACCOUNT)
+
+    def connection(self, account: str) -> str:
+        """The connection string of an account."""
         return (
-            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-            f"BlobEndpoint={self.blob}/{ACCOUNT};QueueEndpoint={self.queue}/{ACCOUNT};"
+            f"DefaultEndpointsProtocol=http;AccountName={account};AccountKey={KEY};"
+            f"BlobEndpoint={self.blob}/{account};QueueEndpoint={self.queue}/{account};"
         )
 
     def container(self) -> Any:
@@ -57,8 +61,8 @@ class Azurite:
 
 
 @contextmanager
-def azurite() -> Iterator[Azurite]:
-    """Run it on free ports; it keeps everything in memory.
+def azurite(accounts: int = 1) -> Iterator[Azurite]:
+    """Run it on free ports, with so many accounts; it keeps everything in memory.
 
     Raises:
         Unavailable: It is not installed.
@@ -68,14 +72,16 @@ def azurite() -> Iterator[Azurite]:
     command = [str(program), "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]
     for service in ("blob", "queue", "table"):
         command += [f"--{service}Host", "127.0.0.1", f"--{service}Port", "0"]
-    environment = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}", "PATH": os.environ["PATH"]}
+    names = (ACCOUNT, *(f"{ACCOUNT}{number}" for number in range(1, accounts)))
+    held = ";".join(f"{name}:{KEY}" for name in names)
+    environment = {"AZURITE_ACCOUNTS": held, "PATH": os.environ["PATH"]}
     with (
         NamedTemporaryFile("r") as log,
         Path(log.name).open("w") as said,
         subprocess.Popen(command, stdout=said, stderr=said, env=environment) as process,
     ):
         try:
-            yield Azurite(**_listening(process, Path(log.name)))
+            yield Azurite(**_listening(process, Path(log.name)), accounts=names)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)

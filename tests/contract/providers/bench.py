@@ -15,6 +15,7 @@ from providers.resources import (
     AddressSpec,
     Function,
     FunctionSpec,
+    FunctionStatus,
     Image,
     ImageStatus,
     KeyPair,
@@ -123,8 +124,12 @@ class Bench:
     def function(
         self, key: str = "function", provider: Provider | None = None, word: str = "hello"
     ) -> Function:
-        functions = (provider or self.provider).functions
-        return functions.deploy_function(self.function_spec(key, word), idempotency_key=self.key(key))
+        """Ask for an application until it is deployed."""
+        functions, spec = (provider or self.provider).functions, self.function_spec(key, word)
+        return eventually(
+            lambda: functions.deploy_function(spec, idempotency_key=self.key(key)),
+            lambda function: function.status is not FunctionStatus.PENDING,
+        )
 
     def machine_spec(self, **changes: object) -> MachineSpec:
         image = self.provider.machines.machine_images()[0].image_id

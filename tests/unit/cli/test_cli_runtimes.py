@@ -66,6 +66,10 @@ def test_all_of_it_by_options(alice: Line, platform: Platform, monkeypatch: pyte
     assert alice.json("runtimes", "zones", "mine")["items"][0]["zone"] == "north"
     assert "a4" in alice("runtimes", "machine-types", "mine").stdout
     assert "10.0.0.0/24" in alice("runtimes", "subnets", "mine").stdout
+    assert "Paper OS" in alice("runtimes", "images", "mine").stdout
+    assert ["sheets", "1", "-"] in [
+        row.split() for row in alice("runtimes", "quotas", "mine").stdout.splitlines()
+    ]
     changed = alice.json("runtimes", "edit", "mine", "--rename", "ours", "--zone", "north")
     assert (changed["name"], changed["zone"]) == ("ours", "north")
     assert alice("runtimes", "edit", "ours", "--way", "secret", "--set", "secret=wrong-horse").exit_code == 1

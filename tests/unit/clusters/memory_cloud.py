@@ -72,6 +72,7 @@ class MemoryCloud:
         self.workloads: list[Workload] = []
         self.doors: list[ReleaseEndpoint] = []
         self.broken: set[str] = set()
+        self.refused: dict[str, PitrixError] = {}
         self.dies_after_start: set[str] = set()
         self.lose_answer_of: set[str] = set()
         self.refuse_to_delete: list[PitrixError] = []
@@ -105,6 +106,9 @@ class MemoryCloud:
         return self.images
 
     def create_machine(self, spec: MachineSpec, *, idempotency_key: str) -> Machine:
+        for name, error in self.refused.items():
+            if name in spec.name:
+                raise error
         if idempotency_key not in self.machines_by_key:
             number = len(self.machines_by_key) + 1
             failed = any(name in spec.name for name in self.broken)

@@ -9,10 +9,13 @@ import pytest
 from pitrix.clusters.model import ClusterStatus, Job, JobStatus, NodeStatus, StepStatus
 from pitrix.clusters.requests import ActionParams, DeployRequest
 from pitrix.errors import (
+    CapabilityMissing,
     Conflict,
     InvalidInput,
     NotFound,
+    PitrixError,
     ProviderUnavailable,
+    QuotaExceeded,
     StepFailed,
     Unprocessable,
 )
@@ -165,6 +168,21 @@ def _assert_taken_back(world: World, begun, *words: str) -> None:  # type: ignor
 def test_a_machine_that_cannot_start_fails_the_deployment_and_nothing_stays(world: World) -> None:
     world.cloud.broken.add("web-2")
     _assert_taken_back(world, world.deploy(**TWO_WEBS), "web-2", "no host has room for it")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        QuotaExceeded("The account has no core left."),
+        InvalidInput("No machine type has a GPU."),
+        CapabilityMissing("The zone is closed."),
+    ],
+)
+def test_a_machine_that_the_cloud_refuses_fails_the_deployment_and_nothing_stays(
+    world: World, error: PitrixError
+) -> None:
+    world.cloud.refused["web-2"] = error
+    _assert_taken_back(world, world.deploy(**TWO_WEBS), "Create the machine web-2", error.detail)
 
 
 def test_a_command_that_exits_1_fails_the_deployment_and_nothing_stays(world: World) -> None:

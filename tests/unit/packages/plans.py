@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from pitrix.clusters import planning
-from pitrix.clusters.model import Cluster, Plan
 from pitrix.clusters.members import new_nodes
+from pitrix.clusters.model import Cluster, Plan
 from pitrix.packages.model import ClusterSpec
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)

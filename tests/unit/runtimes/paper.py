@@ -15,7 +15,7 @@ from pitrix.runtimes.model import RuntimeRequest
 from pitrix.runtimes.service import RuntimesService
 from pitrix.table import MemoryTable
 from providers.base import Machines, Networks, Provider, Volumes
-from providers.resources import Connection, MachineType, Network, Quota, Zone
+from providers.resources import Connection, Image, MachineType, Network, Quota, Zone
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SECRET = "correct-horse"
@@ -56,6 +56,15 @@ class PaperCloud(Provider, Machines, Networks):
 
     def machine_types(self) -> list[MachineType]:
         return [MachineType(machine_type="a4", cpu=1, memory_mib=512)]
+
+    def machine_images(self) -> list[Image]:
+        return [Image(image_id="os", name="Paper OS")]
+
+    def quotas(self) -> list[Quota]:
+        return [
+            Quota(name="cores", used=3, limit=8, counts="cpu"),
+            Quota(name="sheets", used=1, limit=None),
+        ]
 
     def list_networks(self, tags: Mapping[str, str]) -> list[Network]:
         return [Network(network_id="n1", name="office", cidr="10.0.0.0/24", created_at=NOON)]

@@ -22,7 +22,7 @@ from pitrix.errors import (
     ProviderError,
     ProviderUnavailable,
 )
-from pitrix.runtimes import asking, aws, service
+from pitrix.runtimes import answers, asking, aws
 from pitrix.runtimes.model import Account, RuntimePatch
 from tests.unit.runtimes.paper import ALICE, OPERATOR, RIVAL, SECRET, PaperCloud, PaperClouds, World, wanted
 
@@ -61,7 +61,7 @@ def test_the_function_answers_what_the_provider_would(world: World, remote: aws.
         assert getattr(remote, question)(MINE) == getattr(world.desk, question)(MINE)
     assert remote.providers() == world.desk.providers()
     assert remote.provider("paper") == world.desk.provider("paper")
-    with pytest.raises(NotFound, match="paper"):
+    with pytest.raises(NotFound, match="nowhere"):
         remote.provider("nowhere")
 
 
@@ -144,7 +144,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_answer_is_good_for_some_minutes(world: World, asked: list[str]) -> None:
     made = world.runtimes.create(ALICE, wanted())
     first = world.runtimes.machine_types(ALICE, made.runtime_id)
-    world.clock.advance(service.ANSWER_KEPT_S - 1)
+    world.clock.advance(answers.ANSWER_KEPT_S - 1)
     assert world.runtimes.machine_types(ALICE, made.runtime_id) == first
     assert asked == ["north"]
     world.clock.advance(2)

@@ -100,7 +100,13 @@ def test_what_is_in_the_account(deployed: World) -> None:
     assert types == [{"machine_type": "a4", "cpu": 1, "memory_mib": 512, "gpu": 0}]
     subnets = call(app, "GET", f"{ONE}/subnets", who=ALICE, **where).json["items"]
     assert [subnet["cidr"] for subnet in subnets] == ["10.0.0.0/24"]
-    for path in ("zones", "machine-types", "subnets"):
+    images = call(app, "GET", f"{ONE}/images", who=ALICE, **where).json["items"]
+    assert [image["image_id"] for image in images] == ["os"]
+    quotas = call(app, "GET", f"{ONE}/quotas", who=ALICE, **where).json["items"]
+    assert [(quota["name"], quota["used"], quota["limit"]) for quota in quotas] == [
+        ("cores", 3, 8), ("sheets", 1, None),
+    ]  # fmt: skip
+    for path in ("zones", "machine-types", "subnets", "images", "quotas"):
         problem(call(app, "GET", f"{ONE}/{path}", who=RIVAL, **where), 404, "not_found")
 
 

@@ -187,6 +187,18 @@ def subnets(ctx: typer.Context, name: Name) -> None:
     _list(ctx, name, "subnets", {"NAME": "name", "RANGE": "cidr", "ID": "network_id"})
 
 
+@app.command()
+def images(ctx: typer.Context, name: Name) -> None:
+    """List what machines may boot from, the default first."""
+    _list(ctx, name, "images", {"NAME": "name", "ID": "image_id"})
+
+
+@app.command()
+def quotas(ctx: typer.Context, name: Name) -> None:
+    """List the account's limits on machines, and what is used of them."""
+    _list(ctx, name, "quotas", {"QUOTA": "name", "USED": "used", "LIMIT": "limit", "UNIT": "unit"})
+
+
 def resolve(api: Api, name: str | None) -> list[Any]:
     """The runtimes that ``name`` (an id or a name) can mean; all of them if it is None.
 
@@ -213,11 +225,15 @@ def _one(api: Api, name: str) -> Any:
 def _list(ctx: typer.Context, name: str, what: str, fields: dict[str, str]) -> None:
     cli = Cli.of(ctx)
     found = list(cli.api.items(f"/runtimes/{_one(cli.api, name)['runtime_id']}/{what}"))
-    columns = {title: lambda each, key=key: str(each[key]) for title, key in fields.items()}
+    columns = {title: lambda each, key=key: _shown(each[key]) for title, key in fields.items()}
     cli.result(
         {"items": found, "next_cursor": None},
         lambda: render.as_table(cli.out, columns, found, empty="There are none."),
     )
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _described(description: str | None, public: bool | None, labels: list[str] | None) -> dict[str, Any]:

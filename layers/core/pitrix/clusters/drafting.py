@@ -81,6 +81,14 @@ class Drafts:
         self._agent_deadline_s = agent_deadline_s
 
     def prepare(self, who: Principal, request: DeployRequest, locale: str) -> Draft:
+        """Return the deployment that a request asks for; wrong answers are told in the language ``locale``.
+
+        Raises:
+            InvalidInput: an answer is wrong; names each.
+            NotFound: no such app, version or runtime, for this user.
+            Unprocessable: the version cannot be deployed, or not to that runtime.
+            CapabilityMissing: the runtime's cloud does not offer what the application needs.
+        """
         require(who, "clusters", "create")
         app = self._catalog.get_app(who, request.app_id)
         version_id = request.version_id or app.latest_version_id
@@ -107,13 +115,13 @@ class Drafts:
         cluster = self._new_cluster(who, request, app, version, runtime, package, spec, answers)
         quote = self._quote(who, spec, runtime)
         cluster.currency, cluster.micros_per_hour = quote.currency, quote.micros_per_hour
-        nodes = new_nodes(cluster) if cluster.package_type == "vm" else []
+        nodes = new_nodes(cluster) if cluster.of_machines else []
         plan = self._plan(cluster, nodes, package, cloud)
         plan.notes += quote.notes
         return Draft(cluster=cluster, nodes=nodes, plan=plan, warnings=self._room(who, runtime, nodes, plan))
 
     def _plan(self, cluster: Cluster, nodes: list[Node], package: Package, cloud: ProviderInfo) -> Plan:
-        if cluster.package_type != "vm":
+        if not cluster.of_machines:
             return planning.deploy_software(cluster)
         return planning.deploy(
             cluster,

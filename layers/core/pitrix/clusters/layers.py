@@ -31,6 +31,7 @@ class Builder:
         params: Mapping[str, Any] | None = None,
         optional: bool = False,
     ) -> Step:
+        """Return a step that is in no layer yet; ``params`` is what it needs to know beyond its node."""
         return Step(
             step_id="",
             layer=0,
@@ -44,6 +45,7 @@ class Builder:
         )
 
     def layer(self, name: str, steps: Iterable[Step]) -> None:
+        """Add steps that may go at the same time, after all that were added before."""
         layer = Layer(name=name, steps=list(steps))
         if layer.steps:
             number = len(self._layers)
@@ -53,6 +55,7 @@ class Builder:
             self._layers.append(layer)
 
     def plan(self, cluster: Cluster) -> Plan:
+        """Return the layers with their digest: two plans that do the same have the same one."""
         facts = [
             (s.step_id, s.kind, s.node_id, s.params, s.timeout_s) for la in self._layers for s in la.steps
         ]

@@ -179,7 +179,7 @@ def usage_events(cluster: Cluster, nodes: Sequence[Node], job: Job, at: datetime
 
 
 def _is_billed(cluster: Cluster, node: Node) -> bool:
-    return cluster.package_type == "vm" and not node.frontgate
+    return cluster.of_machines and not node.frontgate
 
 
 def _metered(cluster: Cluster, node: Node, kind: JobKind) -> tuple[Literal["start", "stop"], dict[str, int]]:
@@ -196,7 +196,7 @@ def endpoints(cluster: Cluster, nodes: Sequence[Node]) -> list[Endpoint]:
 
     Of charts and functions it is what the cloud said when they were deployed.
     """
-    if cluster.package_type != "vm":
+    if not cluster.of_machines:
         return cluster.endpoints
     found = []
     for name, door in cluster.endpoint_ports.items():

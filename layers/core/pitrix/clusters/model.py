@@ -78,7 +78,7 @@ class StepStatus(StrEnum):
 
 
 class StepKind(StrEnum):
-    """What a step does; all of them are carried out in ``execution.py``."""
+    """What a step does; the modules ``…_steps.py`` carry them out."""
 
     CREATE_NETWORK = "create_network"
     CREATE_SECURITY_GROUP = "create_security_group"
@@ -199,12 +199,16 @@ class Cluster:
         raise KeyError(name)
 
     @property
+    def of_machines(self) -> bool:
+        """Whether it is machines with agents, and not something that the cloud itself runs."""
+        return self.package_type == "vm"
+
+    @property
     def actions(self) -> list[JobKind]:
         """What it can ever be asked to do: only machines are stopped, and only agents run services."""
-        machines = self.package_type == "vm"
-        return [
-            kind for kind in JobKind if kind is not JobKind.DEPLOY and (machines or kind is JobKind.CEASE)
-        ]
+        if not self.of_machines:
+            return [JobKind.CEASE]
+        return [kind for kind in JobKind if kind is not JobKind.DEPLOY]
 
 
 @dataclass(kw_only=True)

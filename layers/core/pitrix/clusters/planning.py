@@ -167,7 +167,7 @@ def cease(cluster: Cluster, nodes: Sequence[Node], *, running: bool) -> Plan:
     """Return how everything of a cluster is removed; stopping its services may fail without harm."""
     members = [node for node in nodes if not node.frontgate]
     build = Builder()
-    if running and cluster.package_type == "vm":
+    if running and cluster.of_machines:
         stop_watching(build, cluster, members)
         services(build, cluster, members, "stop", optional=True)
         services(build, cluster, members, "destroy", optional=True)

@@ -52,11 +52,13 @@ def services(
 
 
 def executing(role: RoleSpec, service: ServiceSpec, nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes that run a service of their role: as many as the service says."""
     own = [node for node in nodes if node.role in (role.role, f"{role.role}-replica")]
     return sorted(own, key=lambda node: node.server_id)[: service.nodes_to_execute_on]
 
 
 def health(build: Builder, cluster: Cluster, members: Sequence[Node]) -> None:
+    """Add a layer that waits until the application answers, and one in which agents begin to watch it."""
     watched = _watched(cluster, members)
     build.layer(
         "health",
@@ -82,6 +84,7 @@ def health(build: Builder, cluster: Cluster, members: Sequence[Node]) -> None:
 
 
 def stop_watching(build: Builder, cluster: Cluster, members: Sequence[Node]) -> None:
+    """Add a layer in which the agents no longer restart what stops."""
     build.layer(
         "stop watching",
         [

@@ -1,8 +1,8 @@
 """The one port of this context: a kind of package.
 
 Owns the interface and the lazy registry of formats.  To add a kind, write a module with a class that has
-these methods and name it in `_BUILT_IN`; nothing else changes.  A kind of another distribution is found by its
-entry point in the group ``pitrix.packages`` (name = the kind, value = ``module:Class``), as
+these methods and name it in `_BUILT_IN`; nothing else changes.  A kind of another distribution is found by
+its entry point in the group ``pitrix.packages`` (name = the kind, value = ``module:Class``), as
 ``infra/demo/format-plugin`` shows.
 """
 

@@ -85,8 +85,10 @@ class LambdaClouds:
                 raise ProviderError(f"This deployment has no function {name!r} for that cloud.") from None
             raise ProviderUnavailable(f"The function {name!r} cannot be asked now: {code}.") from None
         except BotoCoreError as error:  # its words hold addresses, never what was sent
-            said = f"The cloud was not heard from within {ANSWER_WITHIN_S} s ({type(error).__name__})."
-            raise ProviderUnavailable(f"{said} Try again in a moment.") from None
+            raise ProviderUnavailable(
+                f"Neither the cloud nor the function {name!r}, which may still be starting, answered within "
+                f"{ANSWER_WITHIN_S} s ({type(error).__name__}). Try again in a moment."
+            ) from None
         if given.get("FunctionError"):
             # What broke there is in its log; its message could quote what was sent.
             kind = answered.get("errorType", "unknown") if isinstance(answered, dict) else "unknown"

@@ -1,8 +1,8 @@
 """What can be done with runtimes: connect a cloud account, look into it, let it go.
 
-Owns who may see and use which account, the order of writes that keeps a credential from outliving its
-runtime, and for how long a cloud's answer is good. Never reads, returns or logs a credential, and never
-speaks to a cloud: ``ports.CloudCalls`` does, where that cloud's SDK is.
+Owns who may see and use which account, and the order of writes that keeps a credential from outliving its
+runtime. Never reads, returns or logs a credential, and never speaks to a cloud: ``ports.CloudCalls`` does,
+where that cloud's SDK is.
 
 Two guards against a tenant who would use the platform's own network position: a provider that is
 ``operator_only`` is connected by an operator alone, and the addresses in a credential are the provider's to
@@ -11,14 +11,9 @@ check.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final, TypeVar
-
-import msgspec
 
 from pitrix import ids
 from pitrix.clock import Clock
@@ -30,9 +25,10 @@ from pitrix.errors import (
     PermissionDenied,
     PreconditionFailed,
 )
-from pitrix.identity.model import ROOT_PATH, Principal, require
+from pitrix.identity.model import Principal, require
 from pitrix.paging import chain
-from pitrix.runtimes import credentials
+from pitrix.runtimes import credentials, rules
+from pitrix.runtimes.answers import KeptAnswers, account_of
 from pitrix.runtimes.model import (
     Account,
     Check,
@@ -47,15 +43,6 @@ from pitrix.runtimes.model import (
 )
 from pitrix.runtimes.ports import CloudCalls, CredentialVault, RuntimePage, RuntimeStore
 from providers.resources import Image, MachineType, Network, Quota
-
-T = TypeVar("T")
-
-_NAME: Final = re.compile(r"[^\W_](?:[\w .-]{0,58}[^\W_])?")
-_LABEL: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
-#: Seconds for which what a cloud said of its zones, sizes, images and networks is told again.
-ANSWER_KEPT_S: Final = 180
-#: Seconds after an edit in which some function may still use the credential of before (`pitrix.vault`).
-_UNSETTLED_S: Final = 90
 
 
 class RuntimesService:
@@ -79,6 +66,7 @@ class RuntimesService:
         self._clouds = clouds
         self._in_use = in_use
         self._clock = clock
+        self._answers = KeptAnswers(runtimes=runtimes, clock=clock)
 
     # --- clouds ------------------------------------------------------------------------------------------
 
@@ -148,7 +136,7 @@ class RuntimesService:
             NotFound: there is no such runtime for the caller.
             Conflict: it is not active: its creation or deletion was interrupted.
         """
-        return _account(self.usable(who, runtime_id))
+        return account_of(self.usable(who, runtime_id))
 
     def usable(self, who: Principal, runtime_id: str) -> Runtime:
         """One runtime that something may be deployed to.
@@ -158,13 +146,13 @@ class RuntimesService:
             Conflict: it is being connected or deleted.
         """
         runtime = self.get(who, runtime_id)
-        _refuse_inactive(runtime)
+        rules.refuse_inactive(runtime)
         return runtime
 
     def zones(self, who: Principal, runtime_id: str) -> list[ZoneInfo]:
         """The zones of the account, as the cloud told them in the last minutes."""
         runtime = self.usable(who, runtime_id)
-        return self._asked(runtime, "zones", self._clouds.zones, list[ZoneInfo])
+        return self._answers.to(runtime, "zones", self._clouds.zones, list[ZoneInfo])
 
     def machine_types(self, who: Principal, runtime_id: str) -> list[MachineType]:
         """The machine sizes on offer in the runtime's zone, as the cloud told them in the last minutes.
@@ -173,16 +161,16 @@ class RuntimesService:
             CapabilityMissing: the cloud has no machines.
         """
         runtime = self.usable(who, runtime_id)
-        return self._asked(runtime, "machine-types", self._clouds.machine_types, list[MachineType])
+        return self._answers.to(runtime, "machine-types", self._clouds.machine_types, list[MachineType])
 
-    def machine_images(self, who: Principal, runtime_id: str) -> list[Image]:
+    def images(self, who: Principal, runtime_id: str) -> list[Image]:
         """What machines may boot from, the default first, as the cloud told it in the last minutes.
 
         Raises:
             CapabilityMissing: the cloud has no machines.
         """
         runtime = self.usable(who, runtime_id)
-        return self._asked(runtime, "machine-images", self._clouds.machine_images, list[Image])
+        return self._answers.to(runtime, "images", self._clouds.machine_images, list[Image])
 
     def subnets(self, who: Principal, runtime_id: str) -> list[Network]:
         """The networks in the account that the caller may choose, as the cloud told them in the last minutes.
@@ -196,10 +184,10 @@ class RuntimesService:
         runtime = self.usable(who, runtime_id)
         if not who.owns(runtime.owner_path):
             return []
-        return self._asked(runtime, "subnets", self._clouds.subnets, list[Network])
+        return self._answers.to(runtime, "subnets", self._clouds.subnets, list[Network])
 
     def quotas(self, who: Principal, runtime_id: str) -> list[Quota]:
-        """The account's limits on machines and what they use, asked of the cloud now.
+        """The account's limits on machines and what is used of them, asked of the cloud now.
 
         Raises:
             CapabilityMissing: the cloud has no machines.
@@ -231,8 +219,8 @@ class RuntimesService:
         """
         require(who, "runtimes", "create")
         if request.visibility == "public":
-            _only_operator(who, "share a runtime with everybody")
-        _check_fields(request.name, request.description, request.labels)
+            rules.only_operator(who, "share a runtime with everybody")
+        rules.check_fields(request.name, request.description, request.labels)
         account = Account(provider=request.provider, zone=request.zone, credential=request.credential)
         checked = self._checked(who, account)
         now = self._clock.now()
@@ -278,18 +266,18 @@ class RuntimesService:
         """
         require(who, "runtimes", "update")
         runtime = self._owned(who, runtime_id)
-        _refuse_inactive(runtime)
+        rules.refuse_inactive(runtime)
         if if_revision is not None and if_revision != runtime.revision:
             raise PreconditionFailed(f"Runtime {runtime_id} was changed since you read it; read it again.")
         if patch.visibility == "public" and runtime.visibility != "public":
-            _only_operator(who, "share a runtime with everybody")
+            rules.only_operator(who, "share a runtime with everybody")
         given = {
             name: value
             for name in ("name", "description", "visibility", "labels")
             if (value := getattr(patch, name)) is not None
         }
         after = replace(runtime, **given, updated_at=self._clock.now())
-        _check_fields(after.name, after.description, after.labels)
+        rules.check_fields(after.name, after.description, after.labels)
         if patch.zone is not None or patch.credential is not None:
             after = replace(after, zone=self._zone_after(who, runtime, patch))
         try:
@@ -326,19 +314,6 @@ class RuntimesService:
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _asked(self, runtime: Runtime, question: str, ask: Callable[[Account], T], kind: type[T]) -> T:
-        """What the cloud answered to a question in the last minutes, or answers now."""
-        now = self._clock.now()
-        kept = self._runtimes.answer(runtime, question, now_s=int(now.timestamp()))
-        if kept is not None:
-            return msgspec.convert(kept, kind)
-        answer = ask(_account(runtime))
-        edited = runtime.updated_at > runtime.created_at
-        if not edited or now - runtime.updated_at >= timedelta(seconds=_UNSETTLED_S):
-            until_s = int(now.timestamp()) + ANSWER_KEPT_S
-            self._runtimes.keep_answer(runtime, question, msgspec.to_builtins(answer), until_s=until_s)
-        return answer
-
     def _checked(self, who: Principal, account: Account) -> Check:
         """What the cloud says to an account.
 
@@ -350,9 +325,9 @@ class RuntimesService:
         except NotFound as error:
             raise InvalidInput(error.detail, errors=[FieldError("provider", error.detail)]) from None
         if provider.operator_only:
-            _only_operator(who, f"connect a runtime of the provider {account.provider!r}")
+            rules.only_operator(who, f"connect a runtime of the provider {account.provider!r}")
         if not account.secret_name:
-            _refuse(credentials.problems(provider.credential_schema, account.credential))
+            rules.refuse(credentials.problems(provider.credential_schema, account.credential))
         return self._clouds.check(account)
 
     def _zone_after(self, who: Principal, runtime: Runtime, patch: RuntimePatch) -> str:
@@ -360,7 +335,7 @@ class RuntimesService:
         zone = patch.zone or runtime.zone
         if zone != runtime.zone:
             self._refuse_if_used(runtime.runtime_id)
-        account = replace(_account(runtime), zone=zone)
+        account = replace(account_of(runtime), zone=zone)
         if patch.credential is not None:
             account = replace(account, secret_name="", credential=patch.credential)
         return self._checked(who, account).zone
@@ -374,48 +349,3 @@ class RuntimesService:
     def _refuse_if_used(self, runtime_id: str) -> None:
         if self._in_use(runtime_id):
             raise Conflict(f"Clusters are on runtime {runtime_id}; cease them first.")
-
-
-# --- values ----------------------------------------------------------------------------------------------
-
-
-def _account(runtime: Runtime) -> Account:
-    return Account(provider=runtime.provider, zone=runtime.zone, secret_name=runtime.secret_name)
-
-
-def _only_operator(who: Principal, what: str) -> None:
-    if not who.owns(ROOT_PATH):
-        raise PermissionDenied(f"Only an operator may {what}.")
-
-
-def _refuse_inactive(runtime: Runtime) -> None:
-    if runtime.status is not RuntimeStatus.ACTIVE:
-        raise Conflict(
-            f"Runtime {runtime.runtime_id} is {runtime.status}, which was interrupted: delete it and "
-            "connect the account anew."
-        )
-
-
-def _check_fields(name: str, description: str, labels: Mapping[str, str]) -> None:
-    """Refuse bad fields, naming each.
-
-    Raises:
-        InvalidInput: see above.
-    """
-    errors = []
-    if not _NAME.fullmatch(name):
-        errors.append(FieldError("name", "must be 1 to 60 letters, digits, spaces and ._-, not at the ends"))
-    if len(description) > 1000:
-        errors.append(FieldError("description", "must have at most 1000 characters"))
-    if len(labels) > 20:
-        errors.append(FieldError("labels", "must be at most 20"))
-    for key, value in labels.items():
-        if not _LABEL.fullmatch(key) or (value and not _LABEL.fullmatch(value)):
-            message = "must be letters, digits and ._/- (63 at most) on both sides"
-            errors.append(FieldError(f"labels.{key}", message))
-    _refuse(errors)
-
-
-def _refuse(errors: list[FieldError]) -> None:
-    if errors:
-        raise InvalidInput(" ".join(f"{e.field} {e.message}." for e in errors), errors=errors)

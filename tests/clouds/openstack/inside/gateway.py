@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 run = Path(sys.argv[1])
+serving = set()  # asyncio itself holds tasks but weakly
 
 
 async def pipe(reader, writer):
@@ -23,6 +24,7 @@ async def pipe(reader, writer):
 
 
 async def serve(reader, writer):
+    serving.add(asyncio.current_task())
     back = None
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -37,6 +39,7 @@ async def serve(reader, writer):
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, IndexError):
         pass  # hanging up is how a gateway says that there is nobody
     finally:
+        serving.discard(asyncio.current_task())
         for each in (writer, back):
             if each is not None:
                 each.close()

@@ -1,17 +1,24 @@
-"""Azure: a fake of ours, true to Azure's REST specifications, with the unmodified SDK in front of it."""
+"""Azure: a fake of ours, true to Azure's REST specifications, with the unmodified SDK in front of it.
+
+Storage accounts are Azurite's, and function apps run in Microsoft's own worker.
+"""
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from providers.resources import Connection
+from providers.resources import Connection, FunctionSpec
 from tests.clouds.azure.catalogue import Application, Limits, Subscription
 from tests.clouds.azure.certificates import for_loopback
 from tests.clouds.azure.server import running
 from tests.clouds.azure.specification import FOLDER
+from tests.clouds.azurite.server import azurite
 from tests.contract.providers.targets import Target, Unavailable
 from tests.contract.providers.targets.interposer import Answer, Asked
 
@@ -30,6 +37,27 @@ SUBSCRIPTIONS = [
     Subscription(OTHER, TENANT),
     Subscription(FOREIGN, TENANT),
 ]
+
+ACCOUNTS = 300
+"""So many storage accounts may be made in a run: each takes an account of Azurite for good."""
+
+_ECHO = """\
+import json
+import os
+
+import azure.functions as func
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.function_name("echo")
+@app.route(route="echo", methods=["POST"])
+def echo(req: func.HttpRequest) -> func.HttpResponse:
+    asked = req.get_json()
+    if "fail" in asked:
+        return func.HttpResponse(asked["fail"], status_code=500)
+    return func.HttpResponse(json.dumps({"word": os.environ["WORD"], "asked": asked}))
+"""
 
 
 def credential(
@@ -53,12 +81,47 @@ def throttle(asked: Asked) -> Answer:
     return Answer(429, headers, body)
 
 
+def application(word: str) -> FunctionSpec:
+    """One function behind HTTP, its word a setting."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("README.md", "An application of one function.")
+        archive.writestr("src/function_app.py", _ECHO)
+    door = {"type": "httpTrigger", "authLevel": "function", "route": "echo", "methods": ["post"]}
+    app = {
+        "runtime": {"name": "python", "version": "3.12"},
+        "code": "src",
+        "scaleAndConcurrency": {"instanceMemoryMB": 512},
+        "functions": [{"name": "echo", "scriptFile": "function_app.py", "bindings": [door]}],
+        "resources": [],
+        "roleAssignments": [],
+    }
+    settings = {
+        "FUNCTIONS_EXTENSION_VERSION": "~4",
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "WORD": word,
+    }
+    manifests = {
+        "host.json": {"version": "2.0", "extensions": {"http": {"routePrefix": ""}}},
+        "app-settings.json": [{"name": name, "value": each} for name, each in settings.items()],
+        "function-app.json": app,
+    }
+    return FunctionSpec(
+        name="echo",
+        manifests={path: json.dumps(each) for path, each in manifests.items()},
+        code=code.getvalue(),
+    )
+
+
 @contextmanager
 def start(folder: Path) -> Iterator[Target]:
     if not FOLDER.exists():
         raise Unavailable(f"Azure's REST specifications are not in {FOLDER}")
     tls = for_loopback(folder)
-    with running(tls, [CONTRIBUTOR, STRANGER], SUBSCRIPTIONS) as azure:
+    with (
+        azurite(ACCOUNTS) as storage,
+        running(tls, [CONTRIBUTOR, STRANGER], SUBSCRIPTIONS, storage) as azure,
+    ):
 
         def connection(**changes: str) -> Connection:
             settings = {"endpoint": azure.url, "authority": azure.url, "ca_bundle": str(tls[0])}
@@ -85,5 +148,6 @@ def start(folder: Path) -> Iterator[Target]:
             other_account=(OTHER, connection(subscription_id=OTHER)),
             other_zone="westeurope",
             user_data=azure.user_data,
+            applications=application,
         )
         assert azure.dishonest == [], "the fake broke Azure's specification"

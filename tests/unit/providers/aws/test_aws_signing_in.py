@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pitrix.errors import CredentialInvalid
+from providers.aws.client import Client
 from providers.aws.driver import AwsProvider
 from providers.resources import Connection
 from tests.contract.providers.targets.aws import ZONE, cloud
@@ -65,3 +66,10 @@ def test_the_platforms_own_identity_never_stands_in_for_a_tenants(
     empty = replace(keys(told, "account"), credential={"access_key_id": "", "secret_access_key": ""})
     with pytest.raises(CredentialInvalid):
         AwsProvider(empty).validate_credential()
+
+
+def test_what_the_platform_calls_aws_by_is_not_where_tenants_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    keys = {"access_key_id": "AKIA", "secret_access_key": "s"}
+    client = Client(Connection(zone=ZONE, credential=keys))._client("ec2", "us-east-1", 5)
+    assert client.meta.endpoint_url == "https://ec2.us-east-1.amazonaws.com"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
-from pitrix.errors import CredentialInvalid, ProviderUnavailable
+from pitrix.errors import CredentialInvalid, ProviderError, ProviderThrottled, ProviderUnavailable
 from providers.kubernetes import access
-from providers.kubernetes.client import Client
+from providers.kubernetes.client import MOST_BYTES, Client
 from providers.resources import Connection
 
 CA = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -114,6 +116,23 @@ def test_what_a_kubeconfig_may_not_say(user: Any, cluster: Any, says: str) -> No
     assert "secret" not in refused.value.detail
 
 
+def test_aliases_of_aliases_do_not_grow() -> None:
+    rows = ["a: &a0 [x, x, x, x, x, x, x, x, x]"]
+    rows += [f"b{each}: &a{each + 1} [{', '.join([f'*a{each}'] * 9)}]" for each in range(12)]
+    bomb = kubeconfig().replace("https://k8s.example.com:6443", "*a12")
+    with pytest.raises(CredentialInvalid):
+        access.from_kubeconfig("\n".join(rows) + "\n" + bomb)
+
+
+@pytest.mark.parametrize(
+    ("user", "cluster", "says"),
+    [({"token": ["a"]}, {}, "token is no text"), (None, {"server": {"a": 1}}, "server is no text")],
+)
+def test_what_should_be_text_and_is_not(user: Any, cluster: Any, says: str) -> None:
+    with pytest.raises(CredentialInvalid, match=says):
+        access.from_kubeconfig(kubeconfig(user, cluster))
+
+
 @pytest.mark.parametrize("text", ["", "[", "a: 1", "- 1", "clusters: 1\ncurrent-context: x"])
 def test_what_is_no_kubeconfig(text: str) -> None:
     with pytest.raises(CredentialInvalid):
@@ -162,6 +181,34 @@ def test_eks_says_why_it_refuses(service: Any) -> None:
     assert "very-secret" not in refused.value.detail
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "ThrottlingException", ProviderThrottled),
+        (429, "TooManyRequestsException", ProviderThrottled),
+        (503, "ServiceUnavailableException", ProviderUnavailable),
+        (403, "AccessDeniedException", CredentialInvalid),
+    ],
+)
+def test_what_passes_at_aws_is_no_bad_credential(
+    service: Any, status: int, code: str, error: type[Exception]
+) -> None:
+    url, _, answer = service
+    answer.update(status=status, body={"__type": code, "message": "no"})
+    with pytest.raises(error):
+        access.read(EKS, {"eks_endpoint": url})
+
+
+def test_a_token_for_eks_in_china_is_for_the_sts_there() -> None:
+    from botocore.session import Session
+
+    session = Session()
+    session.set_credentials("AKIAEXAMPLE", "very-secret")
+    text = access.eks_token(session, "cn-north-1", "shop").removeprefix("k8s-aws-v1.")
+    signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    assert urlsplit(signed).netloc == "sts.cn-north-1.amazonaws.com.cn"
+
+
 AKS = {
     "method": "aks",
     "server": "https://a.azmk8s.io:443",
@@ -181,7 +228,9 @@ def test_a_token_for_aks(service: Any) -> None:
     assert (form["grant_type"], form["scope"]) == (["client_credentials"], [access.AKS_SCOPE])
 
 
-@pytest.mark.parametrize(("status", "error"), [(401, CredentialInvalid), (500, ProviderUnavailable)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, CredentialInvalid), (429, ProviderThrottled), (500, ProviderUnavailable)]
+)
 def test_entra_says_why_it_refuses(service: Any, status: int, error: type[Exception]) -> None:
     url, _, answer = service
     answer.update(status=status, body={"error": "invalid_client", "error_description": "AADSTS7000215: no"})
@@ -197,6 +246,34 @@ def test_a_tenant_cannot_send_the_platform_into_its_own_network(server: str) -> 
     connection = Connection(zone="cluster", credential={"method": "token", "server": server, "token": "t"})
     with pytest.raises(CredentialInvalid, match="may not be talked to"):
         Client(connection).get("/version")
+
+
+def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server sends is bounded as it is read: a tenant runs it."""
+
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def read(self, size: int = -1) -> bytes:
+            assert size > 0, "read to its end, which it has not"
+            self.taken += size
+            return b" " * size
+
+    endless = Endless()
+    answer = SimpleNamespace(status=200, response=endless, read=endless.read)
+    client = Client(
+        Connection(
+            zone="cluster",
+            credential={"method": "token", "server": "https://127.0.0.1", "token": "t"},
+            settings={"allowed_networks": "127.0.0.0/8"},
+        )
+    )
+    rest = SimpleNamespace(request=lambda *_, **__: answer)
+    monkeypatch.setattr(client, "_rest", lambda: rest)
+    with pytest.raises(ProviderError, match="more than 64 MiB"):
+        client.get("/version")
+    assert endless.taken == MOST_BYTES + 1
+    assert endless.closed
 
 
 def test_no_repr_shows_a_secret() -> None:

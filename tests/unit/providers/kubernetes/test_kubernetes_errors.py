@@ -19,6 +19,7 @@ from providers.kubernetes import errors
         (403, "unable to create in namespace x because it is being terminated", domain.ProviderUnavailable),
         (404, "not found", domain.ResourceNotFound),
         (409, "already exists", domain.Conflict),
+        (410, "The provided continue parameter is too old", domain.ProviderUnavailable),
         (422, "invalid", domain.InvalidInput),
         (429, "too many", domain.ProviderThrottled),
         (302, "elsewhere", domain.ProviderError),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from typing import Any
 
 import pytest
 
-from pitrix.errors import InvalidInput
+from pitrix.errors import InvalidInput, ProviderError
 from providers.kubernetes import mapping
+
+
+@pytest.mark.parametrize("raw", [gzip.compress(bytes(80 * 2**20)), b"\x1f\x8bnot zipped"])
+def test_what_a_cluster_says_that_helm_stored_may_be_anything(raw: bytes) -> None:
+    data = base64.b64encode(base64.b64encode(raw)).decode()
+    with pytest.raises(ProviderError, match="What Helm stored"):
+        mapping.stored({"data": {"release": data}})
 
 
 @pytest.mark.parametrize(

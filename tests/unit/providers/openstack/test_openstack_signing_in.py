@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from pitrix.addresses import NetworkPolicy
-from pitrix.errors import CredentialInvalid, ProviderUnavailable, ResourceNotFound
+from pitrix.errors import CredentialInvalid, ProviderError, ProviderUnavailable, ResourceNotFound
 from providers.openstack import client, key_pairs, networks, transport
 from providers.openstack.driver import OpenStackProvider
 from providers.resources import Connection
@@ -133,6 +135,35 @@ def test_allowed_networks_never_open_a_metadata_service() -> None:
 def test_a_certificate_that_is_none_is_named() -> None:
     with pytest.raises(CredentialInvalid, match="ca_certificate"):
         provider(ca_certificate="-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----").zones()
+
+
+def test_a_certificate_names_no_file_of_the_platform(tmp_path: Path) -> None:
+    import certifi
+
+    with pytest.raises(CredentialInvalid, match="ca_certificate"):  # though it holds certificates
+        provider(ca_certificate=certifi.where()).zones()
+
+
+def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(gzip.compress(bytes(3_000_000)))  # 3 KB on the way
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    monkeypatch.setattr(transport, "MOST_BYTES", 2**20)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        with (
+            transport.session(NetworkPolicy(["127.0.0.0/8"])) as session,
+            pytest.raises(ProviderError, match="more than 1 MiB"),
+        ):
+            session.get(f"http://127.0.0.1:{server.server_address[1]}/")
+        server.shutdown()
 
 
 def test_no_secret_is_shown() -> None:

@@ -108,6 +108,10 @@ def test_a_volume_is_available_when_it_has_its_size(row: dict[str, Any], told: V
     assert mapping.mark(VOLUME, row).extra == {"size_gib": 20}
 
 
+def test_a_state_without_a_word_of_ours_is_waited_for() -> None:
+    assert mapping.machine(instance(status="rescuing")).status is MachineStatus.PENDING
+
+
 def test_machines_of_the_network_come_in_whatever_the_rules() -> None:
     wanted = (SecurityRule(protocol="tcp", port_from=80, port_to=81),)
     rules = mapping.rules_request(wanted, "192.168.7.0/24")
@@ -119,8 +123,3 @@ def test_machines_of_the_network_come_in_whatever_the_rules() -> None:
     ]
     told = mapping.security_group({"security_group_id": "sg-1"}, [{"val3": ""} | rule for rule in rules])
     assert told.rules == wanted
-
-
-@pytest.mark.parametrize("text", ["", "ssh-rsa", "ssh-rsa ###"])
-def test_what_is_no_key_has_no_fingerprint(text: str) -> None:
-    assert mapping.fingerprint(text) == ""
