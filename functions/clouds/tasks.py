@@ -11,12 +11,16 @@ from typing import Any
 
 from pitrix import bootstrap
 from pitrix.clusters import caught
+from pitrix.errors import PitrixError, known
 from pitrix.runtimes import asking
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Carry out one task; errors of steps keep their class, so that ``Retry`` and ``Catch`` know them."""
-    return _TASKS[event["task"]](event)
+    """Carry out one task; errors are those of ``pitrix.errors``, which ``Retry`` and ``Catch`` know."""
+    try:
+        return _TASKS[event["task"]](event)
+    except PitrixError as error:
+        raise known(error) from error
 
 
 def run_step(event: dict[str, Any]) -> dict[str, Any]:

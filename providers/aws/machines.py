@@ -7,7 +7,7 @@ when EC2 first allows it: whoever polls ``get_machine`` brings that about.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -243,7 +243,9 @@ class AwsMachines(Cloud, Machines):
         instance = answer["Instances"][0]
         told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         launched: datetime = instance["LaunchTime"]
-        if told is None or parsedate_to_datetime(told) - launched < _REPLAYED:
+        # A proxy on the way may have written a date of its own in another form: then it counts as a replay.
+        now = _date(told) if told else launched
+        if now is not None and now - launched < _REPLAYED:
             return None if instance["State"]["Name"] in mapping.DEAD else instance
         living = self._instances(client_token=token)
         return living[0] if living else None
@@ -290,3 +292,11 @@ class AwsMachines(Cloud, Machines):
         except (CredentialInvalid, ResourceNotFound):
             return None
         return int(answer["Quota"]["Value"])
+
+
+def _date(text: str) -> datetime | None:
+    """The moment that an HTTP date tells (RFC 9110, 5.6.7: always in UTC); None where it is none."""
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None

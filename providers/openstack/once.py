@@ -90,7 +90,7 @@ def _claim(
 
 @contextmanager
 def alone(cloud: Client, what: str, key: str, resource_id: str) -> Iterator[bool]:
-    """Do something to a resource while no other call with the same key does; False where another one is at it.
+    """Do something to a resource while no other call with the same key does; False where another is at it.
 
     A call that died leaves the claim: whoever gets False looks for its result, and goes on in the end.
     """

@@ -36,6 +36,15 @@ class PitrixError(Exception):
         self.errors = tuple(errors)
 
 
+def known(error: PitrixError) -> PitrixError:
+    """The error as one of this module's classes: state machines and other functions know no others.
+
+    A provider of a plug-in may have finer ones of its own; what it means outside is their base.
+    """
+    kind = next(each for each in type(error).__mro__ if each.__module__ == __name__)
+    return error if kind is type(error) else kind(error.detail, errors=error.errors)
+
+
 class InvalidInput(PitrixError):
     """The request is malformed: a field is missing, unknown, of the wrong type or out of range."""
 

@@ -131,7 +131,8 @@ def answer(desk: CloudDesk, asked: Mapping[str, Any]) -> dict[str, Any]:
         return {"answer": msgspec.to_builtins(getattr(desk, name)(account))}
     except PitrixError as error:
         fields = [[each.field, each.message] for each in error.errors]
-        return {"error": {"class": type(error).__name__, "detail": error.detail, "fields": fields}}
+        kind = type(errors.known(error)).__name__
+        return {"error": {"class": kind, "detail": error.detail, "fields": fields}}
 
 
 def read(name: str, answered: Mapping[str, Any]) -> Any:
