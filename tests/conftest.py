@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.local.check import find_browser
+from tests.contract.providers import report
 from tests.local_platform import DidNotStart, LocalPlatform, start
 
 _BROWSER_FLAGS = [
@@ -35,7 +36,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("emulator")
         if item.get_closest_marker("emulator"):
             item.add_marker(pytest.mark.xdist_group("emulator"))
-    items.sort(key=lambda item: item.get_closest_marker("emulator") is None)  # stable
+    items.sort(key=_turn)  # stable
+
+
+def _turn(item: pytest.Item) -> int:
+    """What takes longest goes first, so that no worker is left alone with it at the end."""
+    group = item.get_closest_marker("xdist_group")
+    return {"emulator": 0, "cloud-openstack": 1}.get(group.args[0] if group else "", 2)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    report.summarize(terminalreporter)
 
 
 @pytest.fixture(scope="session")

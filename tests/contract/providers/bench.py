@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from pitrix.errors import ResourceNotFound
+from pitrix.errors import Conflict, ProviderThrottled, ProviderUnavailable, ResourceNotFound
 from providers.base import TAG_CLUSTER, Capability, Provider
 from providers.resources import (
     Address,
@@ -184,9 +184,12 @@ class Bench:
 
             def left(listed: Any = listed, delete: Any = delete, name: str = name) -> Any:
                 """Repeat the deletion of what is still listed, as a state machine does."""
-                found = listed(self.tags)
-                for each in found:
-                    delete(getattr(each, name))
+                try:
+                    found = listed(self.tags)
+                    for each in found:
+                        delete(getattr(each, name))
+                except (Conflict, ProviderThrottled, ProviderUnavailable) as error:
+                    return error
                 return found
 
             eventually(left, lambda found: not found, within_s=60)

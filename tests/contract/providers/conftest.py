@@ -1,13 +1,11 @@
 """Runs every suite class against every registered provider that offers the class's capability.
 
-At the end of the run a table tells what was proven on what: provider, capability, kind of target, and how
-many tests passed, failed or were skipped, and why.
+What each test is about is written down for the table at the end of the run, see ``report.py``.
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -75,24 +73,3 @@ def _told(request: pytest.FixtureRequest, record_property: Any) -> None:
         target: Target = request.getfixturevalue("target")
         capability = getattr(request.cls, "capability", "account")
         record_property("cloud", f"{target.name}|{capability}|{target.kind}")
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table: provider × capability × target."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    reasons: dict[str, set[str]] = defaultdict(set)
-    for outcome in ("passed", "failed", "skipped", "error"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, value in getattr(report, "user_properties", ()):
-                if name == "cloud":
-                    counts[value][outcome] += 1
-                    if outcome == "skipped" and isinstance(report.longrepr, tuple):
-                        reasons[value].add(report.longrepr[2].removeprefix("Skipped: "))
-    if not counts:
-        return
-    terminalreporter.section("clouds")
-    for value in sorted(counts):
-        name, capability, kind = value.split("|")
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts[value].items())
-        why = f" ({'; '.join(sorted(reasons[value]))})" if reasons[value] else ""
-        terminalreporter.write_line(f"{name:<12}{capability:<17}{kind:<14}{told}{why}")
