@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -28,8 +30,35 @@ def main(argv: Sequence[str]) -> int:
     unknown = set(arguments.names) - set(cache.names())
     if unknown:
         parser.error(f"nothing is built for {', '.join(sorted(unknown))}; known: {', '.join(cache.names())}")
-    built = [build(name) for name in arguments.names or cache.names()]
+    wanted = arguments.names or cache.names()
+    install_packages([name for name in wanted if not cache.is_built(name) or cache.packages(name)])
+    built = [build(name) for name in wanted]
     return 0 if all(built) else 1
+
+
+def install_packages(names: Sequence[str]) -> None:
+    """Install what clouds name in ``debian-packages.txt``, on Debian and Ubuntu as root.
+
+    Elsewhere a cloud's own ``build.py`` says what it lacks.
+    """
+    missing = sorted({each for name in names for each in cache.packages(name) if not _is_installed(each)})
+    unbuilt = any(not cache.is_built(name) for name in names)
+    if os.geteuid() != 0 or not shutil.which("apt-get") or not (missing or unbuilt):
+        return
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    # Recipes install packages, too, and a fresh machine has no lists of them.
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        done = subprocess.run(
+            ["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            print(f"apt-get {command[0]} failed: {done.stderr.strip()[-300:]}", file=sys.stderr, flush=True)
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout == "installed"
 
 
 def build(name: str) -> bool:

@@ -66,6 +66,12 @@ def place(name: str) -> Path:
     return folder(name, *getattr(module, "RECIPE", (HERE / name / "build.py",)))
 
 
+def packages(name: str) -> list[str]:
+    """The Debian packages whose programs a cloud needs when it is built and whenever it runs."""
+    listed = HERE / name / "debian-packages.txt"
+    return listed.read_text().split() if listed.exists() else []
+
+
 def is_built(name: str) -> bool:
     """Whether a cloud was built to its end."""
     return (place(name) / _COMPLETE).exists()
